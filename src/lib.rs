@@ -1,0 +1,64 @@
+//! clawarden: a watchdog that runs beside an **unmodified** OpenClaw gateway and repairs what it
+//! leaves behind. This page is the architecture.
+//!
+//! # Bird's eye
+//!
+//! A pass looks at everything, judges everything, and does little. The daemon, `run --once` and
+//! `plan` run the same pass; a dry run is the same pass without its second half.
+//!
+//! ```text
+//!  inotify · process exit · timer · signal ──Wake──▶ daemon ──▶ pass
+//!
+//!    observe ──Snapshot──▶ policy ──Verdicts──▶ plan ──▶ act ──Outcome──▶ journal
+//!                  ▲ History (first seen, looks, last acted, off switches) ───┘
+//!    pass ──PassReport──▶ report (text, JSON, exit code)
+//! ```
+//!
+//! A [`daemon::Wake`] says "look now" and never decides anything: what is lost of it costs time,
+//! not correctness.
+//!
+//! # Code map
+//!
+//! | module | what it holds | knows |
+//! |---|---|---|
+//! | [`model`] | the facts and decisions that cross modules, as plain values | – |
+//! | [`mod@format`] | the gateway's file formats | `model` |
+//! | [`policy`] | one rule per file: a snapshot goes in, verdicts come out | `model` |
+//! | [`plan`] | order, budgets, cool-downs, off switches; what a pass leaves to the next | `model` |
+//! | [`observe`] | looks: state directory, era, gateway, process table, files, databases | `model`, `format` |
+//! | [`act`] | changes: releases a lock, settles a row, undoes, finishes what a crash left | `model`, `format` |
+//! | [`journal`] | remembers: intents, outcomes, history, off switches, single instance | `model` |
+//! | [`config`] | YAML to checked values, every problem at once | `model`, settings of `policy` and `plan` |
+//! | [`pass`] | one pass | all above |
+//! | [`report`] | a pass as text and JSON | `model` |
+//! | [`daemon`] | the loop: wakes, signals, the service manager | `observe::watch` |
+//! | [`cli`] | one file per command | all |
+//!
+//! `model`, `format`, `policy` and `plan` are pure: no clock, no file, no process, no log. Clippy
+//! bans and `tests/it/architecture.rs` hold that, and the direction of the arrows.
+//!
+//! # Invariants
+//!
+//! Each is held where it is named, and has a test that fails without it.
+//!
+//! - **Unknown never acts.** What could not be read is a [`model::Gap`]; a rule that depends on it
+//!   holds. Every judgement has a reason, also the one to do nothing ([`model::HoldReason`]).
+//! - **Identity is (boot, pid, start ticks).** A process is gone only when the kernel says ESRCH
+//!   ([`observe::process`]).
+//! - **Look, hold, compare, change.** Every action compares its subject with what was judged right
+//!   before it commits; different is an outcome, not an error ([`act`]).
+//! - **Nothing is lost.** A copy is on disk before the first change. A file leaves its name by
+//!   rename within its folder and is put back if it is not the one that was judged. A session
+//!   store is exchanged atomically, and back if the gateway wrote it meanwhile.
+//! - **Intent before act, outcome after**, both durable. What a crash left is looked at, never
+//!   repeated ([`act::recover`]).
+//! - **The gateway first.** With the gateway down, starting, or just started, everything waits: its
+//!   own recovery needs the state as it is ([`policy`]).
+//! - **Foreign files are hostile**: bounded, never followed out of the state directory, escaped
+//!   before they are shown ([`text`]).
+
+pub mod clock;
+pub mod exit;
+pub mod format;
+pub mod model;
+pub mod text;

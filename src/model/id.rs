@@ -1,0 +1,68 @@
+//! Names that must not be mixed up.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+        #[serde(transparent)]
+        pub struct $type(pub String);
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<&str> for $type {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+    };
+}
+
+name! {
+    /// The lowercase key of a conversation, such as `agent:main:main`. One key is one lane.
+    SessionKey
+}
+name! {
+    /// The id of a conversation's current transcript. A reset gives the same key a new one.
+    SessionId
+}
+name! {
+    /// The folder name of an agent below `agents/`.
+    AgentId
+}
+
+impl SessionKey {
+    /// Returns true if the lane belongs to a spawned subagent (`agent:<id>:subagent:…`).
+    #[must_use]
+    pub fn is_subagent(&self) -> bool {
+        self.kind() == Some("subagent")
+    }
+
+    /// Returns true if the lane belongs to an ACP session (`agent:<id>:acp:…`).
+    #[must_use]
+    pub fn is_acp(&self) -> bool {
+        self.kind() == Some("acp")
+    }
+
+    fn kind(&self) -> Option<&str> {
+        self.0.split(':').nth(2)
+    }
+}
+
+/// The number of one action in the journal. Never used twice.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct ActionId(pub i64);
+
+impl fmt::Display for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

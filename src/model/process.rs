@@ -1,0 +1,41 @@
+//! Processes, as far as a judgement needs them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::UnixMillis;
+
+/// One life of a process within one boot: a pid alone does not survive pid reuse.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct ProcessId {
+    /// The process id, in the pid namespace of whoever observed it.
+    pub pid: i32,
+    /// Field 22 of `/proc/PID/stat`: clock ticks between boot and the start of the process.
+    pub start_ticks: u64,
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {} (started at tick {})", self.pid, self.start_ticks)
+    }
+}
+
+/// What is seen under a pid that a file names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sighting {
+    /// The kernel says that there is no such process, or it is a zombie, or the number is a
+    /// thread of another process. None of these can hold or release a lock any more.
+    Absent,
+    /// A process lives under the pid.
+    Present {
+        /// Which one.
+        id: ProcessId,
+        /// Its start by the wall clock: boot time plus start ticks. Moves when the clock is set.
+        started_at: UnixMillis,
+        /// Whether its title or command line is that of an OpenClaw process.
+        is_openclaw: bool,
+    },
+    /// The pid may belong to another pid namespace, or what lives there could not be read.
+    Hidden,
+}

@@ -1,0 +1,107 @@
+//! Everything one pass knows about the world.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::{Gateway, Host, Lane, Lock, ProcessId, SessionKey, UnixMillis};
+
+/// The world at one instant, and what of it could not be seen.
+///
+/// "No locks" and "the folder was unreadable" are different facts: the second is a gap, and a
+/// rule that depends on a part with a gap holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Snapshot {
+    /// When it was taken, by the wall clock (or `CLAWARDEN_NOW`).
+    pub taken_at: UnixMillis,
+    /// The host.
+    pub host: Host,
+    /// The gateway of the watched state directory.
+    pub gateway: Gateway,
+    /// Lanes whose row says `running`, in order of store and position. Others are only counted,
+    /// unless the observer was told to keep them.
+    pub lanes: Vec<Lane>,
+    /// How many rows all stores have together.
+    pub lanes_total: usize,
+    /// All transcript locks, sorted by path.
+    pub locks: Vec<Lock>,
+    /// Descendants of the gateway process that are alive, with their start by the wall clock.
+    pub gateway_children: Vec<(ProcessId, UnixMillis)>,
+    /// Other live OpenClaw processes that may run turns on this state directory, such as
+    /// `openclaw agent --local`. Those that provably use another state directory are left out.
+    pub other_runners: Vec<(ProcessId, UnixMillis)>,
+    /// A running `openclaw update`, `doctor`, `triage` or `migrate`: it rewrites stores itself.
+    pub maintenance: Option<ProcessId>,
+    /// Child session keys of subagent runs without an end.
+    pub open_subagents: BTreeSet<SessionKey>,
+    /// Session keys that a queued or running task names; `None` if tasks were not read, because
+    /// no lane needed them or because they could not be.
+    pub task_lanes: Option<BTreeSet<SessionKey>>,
+    /// What could not be seen.
+    pub gaps: Vec<Gap>,
+}
+
+/// A part of the world that could not be observed, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Gap {
+    /// Which part.
+    pub source: Source,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// The parts a snapshot is made of.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Source {
+    /// The gateway's configuration.
+    Config,
+    /// Boot and clock facts.
+    Host,
+    /// The process table.
+    Processes,
+    /// The gateway's own lock files.
+    Gateway,
+    /// A session store.
+    Sessions,
+    /// A folder of transcript locks, or one lock.
+    Locks,
+    /// The task database.
+    Tasks,
+    /// The registry of subagent runs.
+    Subagents,
+}
+
+impl Source {
+    /// Returns the name used in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Config => "config",
+            Source::Host => "host",
+            Source::Processes => "processes",
+            Source::Gateway => "gateway",
+            Source::Sessions => "sessions",
+            Source::Locks => "locks",
+            Source::Tasks => "tasks",
+            Source::Subagents => "subagents",
+        }
+    }
+}
+
+impl Snapshot {
+    /// Returns the first gap in `source`, wherever it is.
+    #[must_use]
+    pub fn gap(&self, source: Source) -> Option<&Gap> {
+        self.gaps.iter().find(|gap| gap.source == source)
+    }
+
+    /// Returns the first gap in `source` at `path` or around it: the path itself, a folder
+    /// above it, or a file below it.
+    #[must_use]
+    pub fn gap_at(&self, source: Source, path: &Path) -> Option<&Gap> {
+        self.gaps.iter().find(|gap| {
+            gap.source == source && (path.starts_with(&gap.path) || gap.path.starts_with(path))
+        })
+    }
+}

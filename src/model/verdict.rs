@@ -1,0 +1,359 @@
+//! Judgements: what to do about one subject, and why.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Evidence, ProcessId, UnixMillis};
+
+/// A rule, by the name it has everywhere: file, YAML section, journal field, README heading.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// A row says `running`, and no run is alive (#59878).
+    StaleLane,
+    /// A transcript lock whose holder is dead (#68823, #49603).
+    DeadLock,
+}
+
+impl Policy {
+    /// Every policy, in the order of their judgement.
+    pub const ALL: [Policy; 2] = [Policy::DeadLock, Policy::StaleLane];
+
+    /// Returns the name used everywhere.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Policy::StaleLane => "stale_lane",
+            Policy::DeadLock => "dead_lock",
+        }
+    }
+
+    /// Returns the policy of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Policy> {
+        Policy::ALL.into_iter().find(|policy| policy.name() == name)
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How far a policy may go.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// It is not asked.
+    Off,
+    /// It judges and reports, and changes nothing.
+    Observe,
+    /// It repairs what it has proven.
+    Enforce,
+}
+
+/// What a verdict is about.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Subject {
+    /// Its kind.
+    pub kind: SubjectKind,
+    /// Lane: session key. Lock: path. Gateway: state directory.
+    pub id: String,
+}
+
+/// The kinds of subjects.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectKind {
+    /// One session key.
+    Lane,
+    /// One lock file.
+    Lock,
+}
+
+impl SubjectKind {
+    /// Returns the name used in reports and in the journal.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SubjectKind::Lane => "lane",
+            SubjectKind::Lock => "lock",
+        }
+    }
+}
+
+/// A policy's judgement of one subject.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// Who judges.
+    pub policy: Policy,
+    /// What is judged.
+    pub subject: Subject,
+    /// Which incarnation of it: everything the judgement rests on, as one short text.
+    pub incarnation: String,
+    /// Whether the subject looks wrong or nearly wrong. What does not is healthy, and is only
+    /// reported on request.
+    pub suspect: bool,
+    /// Whether one look is not enough.
+    pub needs_confirmation: bool,
+    /// The judgement.
+    pub decision: Decision,
+    /// What it rests on.
+    pub evidence: Evidence,
+}
+
+/// Act, or a reason not to. Not acting is a decision too.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Decision {
+    /// Proven, and to be repaired.
+    Act(Action, ActReason),
+    /// Proven, but the policy only observes.
+    Observe(Action, ActReason),
+    /// Left alone.
+    Hold(HoldReason),
+}
+
+impl Decision {
+    /// Returns the name used in reports.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Decision::Act(..) => "act",
+            Decision::Observe(..) => "observe",
+            Decision::Hold(_) => "hold",
+        }
+    }
+
+    /// Returns the stable code of the reason.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Decision::Act(_, reason) | Decision::Observe(_, reason) => reason.code(),
+            Decision::Hold(reason) => reason.code(),
+        }
+    }
+
+    /// Returns the reason in words.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Decision::Act(_, reason) | Decision::Observe(_, reason) => reason.to_string(),
+            Decision::Hold(reason) => reason.to_string(),
+        }
+    }
+}
+
+macro_rules! reasons {
+    (
+        $(#[$doc:meta])* $name:ident {
+            $( $(#[$vdoc:meta])* $variant:ident $({ $($field:ident : $type:ty),* })?
+               => $code:literal, $text:literal $(, $arg:expr)* ; )*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub enum $name {
+            $( $(#[$vdoc])* $variant $({
+                $( #[doc = concat!("Part of: ", $text, ".")] $field: $type ),*
+            })? ),*
+        }
+
+        impl $name {
+            /// Every stable code, in the order of the README's table.
+            pub const CODES: &'static [&'static str] = &[$($code),*];
+
+            /// Returns the stable code.
+            #[must_use]
+            pub fn code(&self) -> &'static str {
+                match self { $( $name::$variant $({ $($field: _),* })? => $code ),* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $( $name::$variant $({ $($field),* })? => write!(f, $text $(, $arg)*) ),*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why something is proven wrong.
+    ActReason {
+        /// dead_lock: the kernel says that the holder is gone.
+        HolderDead { pid: i32 } => "holder_dead", "its holder, pid {pid}, is dead";
+        /// dead_lock: another process lives under the holder's pid.
+        HolderRecycled { pid: i32 }
+            => "holder_recycled", "its holder is dead: pid {pid} now belongs to another process";
+        /// stale_lane: the run began before the process that should be running it.
+        OlderThanGateway
+            => "older_than_gateway", "the run began before the gateway process that is up now; no run survives its process";
+        /// stale_lane: the row says `running` and has an end.
+        EndedButRunning => "ended_but_running", "the row says running, and when the run ended";
+        /// stale_lane: nothing of the run has moved for long.
+        Silent { quiet: Duration }
+            => "silent", "no lock, task, child process or transcript growth for {}", span(*quiet);
+    }
+}
+
+reasons! {
+    /// Why something is left alone. Every one is documented in the README.
+    HoldReason {
+        /// The era of the state directory could not be told.
+        EraUnknown => "era_unknown", "the layout of the state directory is not understood";
+        /// A database is newer than any that was tested.
+        EraNewer => "era_newer", "the state directory is of a newer gateway than was tested";
+        /// This era's rows may only be changed by the gateway itself.
+        EraReadOnly => "era_read_only", "this gateway keeps sessions in SQLite; only the gateway may change them";
+        /// No gateway runs: its next start repairs this itself, and needs it as it is.
+        GatewayDown => "gateway_down", "the gateway is down; its own restart recovery needs this as it is";
+        /// The gateway has only just begun.
+        GatewayStarting => "gateway_starting", "the gateway is starting";
+        /// It is not known whether the gateway runs.
+        GatewayUnknown => "gateway_unknown", "it cannot be told whether the gateway runs";
+        /// Just after a start, the gateway repairs things itself.
+        StartGrace { left: Duration } => "start_grace", "the gateway started recently; judged in {}", span(*left);
+        /// Just after the host woke, ages and silence mean little.
+        ResumeGrace { left: Duration } => "resume_grace", "the host woke recently; judged in {}", span(*left);
+        /// Just after the clock was set, ages mean little.
+        ClockGrace { left: Duration } => "clock_grace", "the clock was set recently; judged in {}", span(*left);
+        /// The clock was set since the evidence was written.
+        ClockUnproven => "clock_unproven", "the clock may have been set since; times cannot be compared";
+        /// `openclaw doctor` or the like rewrites the same files.
+        MaintenanceRunning { id: ProcessId } => "maintenance_running", "openclaw maintenance runs as {id}";
+        /// Something this judgement rests on could not be read.
+        Gap { source: &'static str, reason: String } => "gap", "{source} could not be read: {reason}";
+        /// Too young to be judged.
+        TooYoung { age: Duration, after: Duration } => "too_young", "{} old, acts from {}", span(*age), span(*after);
+        /// A time in the file lies in the future.
+        InFuture { at: UnixMillis } => "in_future", "its time {at} lies in the future";
+        /// A field has an unknown shape.
+        Malformed { field: &'static str } => "malformed", "{field} is missing or of an unknown shape";
+        /// The lock's holder lives.
+        HolderAlive { id: ProcessId } => "holder_alive", "held by live {id}";
+        /// The lock's holder is neither provably dead nor alive.
+        HolderUnknown => "holder_unknown", "its holder is neither provably dead nor alive";
+        /// Pids may mean something else to the writer of the file.
+        ForeignNamespace => "foreign_namespace", "the gateway may live in another pid namespace; pids cannot be compared";
+        /// The lock is empty or torn.
+        PayloadIncomplete => "payload_incomplete", "its payload is empty or torn; a writer may be at work";
+        /// A lock of the lane's transcript is not provably dead.
+        LaneLocked { path: String } => "lane_locked", "lock {path} is not provably dead: a run may be alive";
+        /// Restart recovery has marked the row.
+        AbortedLastRun => "aborted_last_run", "abortedLastRun is set: the gateway means to resume this run";
+        /// Restart recovery works on the row.
+        RestartRecovery => "restart_recovery", "restart recovery is at work on this row";
+        /// A reply waits to be delivered.
+        PendingDelivery => "pending_delivery", "a final reply still waits to be delivered";
+        /// The lane is quiet on purpose.
+        QuotaSuspended => "quota_suspended", "the lane is suspended by quota, not stuck";
+        /// The subagent registry has an open run for it.
+        SubagentOpen => "subagent_open", "the subagent registry has an open run for it";
+        /// Another OpenClaw process is old enough to be running it.
+        OtherRunner { id: ProcessId } => "other_runner", "another OpenClaw process, {id}, may be running it";
+        /// The gateway wrote the row since it started, and may be resuming its run.
+        RowTouched { ago: Duration }
+            => "row_touched", "the gateway wrote the row {} ago, since its start; it may be resuming the run", span(*ago);
+        /// No proof that the run is dead.
+        NoProof => "no_proof", "nothing proves that its run is dead";
+        /// Nothing of the run moves, but not for long enough to prove anything.
+        SilentSoFar { quiet: Duration, after: Duration }
+            => "silent_so_far", "nothing of its run has moved for {}; that proves something after {}", span(*quiet), span(*after);
+        /// The transcript was written a moment ago.
+        TranscriptMoving { ago: Duration } => "transcript_moving", "its transcript was written {} ago", span(*ago);
+        /// A queued or running task names the lane.
+        TaskActive => "task_active", "a queued or running task names it";
+        /// The gateway has a child process younger than the run.
+        ChildYounger { id: ProcessId } => "child_younger", "the gateway has a child younger than the run, {id}";
+        /// Not seen often enough, or not for long enough.
+        NotConfirmed { looks: u32, needed: u32 } => "not_confirmed", "seen {looks} of {needed} times";
+        /// A rewrite would take too long.
+        StoreTooLarge { bytes: u64 } => "store_too_large", "its store has {bytes} bytes; a rewrite beside the gateway would take too long";
+        /// The gateway wrote the store a moment ago.
+        StoreBusy { ago: Duration } => "store_busy", "its store was written {} ago; retried when it is quiet", span(*ago);
+        /// The store is a symbolic link.
+        StoreSymlink => "store_symlink", "its store is a symbolic link";
+        /// The file or its folder belongs to another user.
+        NotOwner { uid: u32 } => "not_owner", "the file or its folder belongs to uid {uid}; run clawarden as that user";
+        /// The policy has no repair for it.
+        NoRepair => "no_repair", "no repair is configured for it";
+        /// The user paused everything.
+        Paused { until: UnixMillis } => "paused", "paused until {until}";
+        /// The user protects it.
+        Protected { until: UnixMillis } => "protected", "protected until {until}";
+        /// It was acted on a moment ago.
+        CoolingDown { left: Duration } => "cooling_down", "acted on recently; next try in {}", span(*left);
+        /// This pass has done enough.
+        PassBudget { limit: u32 } => "pass_budget", "limit of {limit} actions per pass reached";
+        /// This hour has seen enough.
+        HourBudget { limit: u32 } => "hour_budget", "limit of {limit} actions per hour reached";
+        /// Repairs of it do not last.
+        GaveUp { tries: u32 } => "gave_up", "{tries} repairs did not last; look at it yourself";
+    }
+}
+
+impl HoldReason {
+    /// Returns in how long the reason will be over, where time alone ends it.
+    #[must_use]
+    pub fn due_in(&self) -> Option<Duration> {
+        match self {
+            HoldReason::StartGrace { left }
+            | HoldReason::ResumeGrace { left }
+            | HoldReason::ClockGrace { left }
+            | HoldReason::CoolingDown { left } => Some(*left),
+            HoldReason::TooYoung { age: so_far, after }
+            | HoldReason::SilentSoFar { quiet: so_far, after } => {
+                Some(after.saturating_sub(*so_far))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Writes a duration in its two largest units: `3d 4h`, `20m 5s`, `900ms`.
+#[must_use]
+pub(crate) fn span(of: Duration) -> String {
+    let seconds = of.as_secs();
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
+    let pair = |a: u64, unit_a, b: u64, unit_b| match b {
+        0 => format!("{a}{unit_a}"),
+        _ => format!("{a}{unit_a} {b}{unit_b}"),
+    };
+    match (days, hours, minutes, seconds) {
+        (0, 0, 0, 0) if of.is_zero() => "0s".to_owned(),
+        (0, 0, 0, 0) => format!("{}ms", of.as_millis()),
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => pair(m, 'm', s, 's'),
+        (0, h, m, _) => pair(h, 'h', m, 'm'),
+        (d, h, ..) => pair(d, 'd', h, 'h'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_two_units_at_most() {
+        let cases = [(0, "0s"), (59, "59s"), (60, "1m"), (1_205, "20m 5s"), (273_600, "3d 4h")];
+        for (seconds, want) in cases {
+            assert_eq!(span(Duration::from_secs(seconds)), want);
+        }
+        assert_eq!(span(Duration::from_millis(900)), "900ms");
+    }
+
+    #[test]
+    fn codes_are_distinct() {
+        let mut codes = [ActReason::CODES, HoldReason::CODES].concat();
+        codes.sort_unstable();
+        let count = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+    }
+}
