@@ -61,4 +61,6 @@ pub mod clock;
 pub mod exit;
 pub mod format;
 pub mod model;
+pub mod plan;
+pub mod policy;
 pub mod text;
