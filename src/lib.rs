@@ -58,6 +58,7 @@
 //!   before they are shown ([`text`]).
 
 pub mod clock;
+pub mod config;
 pub mod exit;
 pub mod format;
 pub mod model;

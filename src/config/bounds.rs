@@ -1,0 +1,120 @@
+//! What numbers and times are allowed, and why no others.
+
+use std::time::Duration;
+
+/// The least and the greatest allowed value, each with its reason.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds<T> {
+    pub(super) least: T,
+    /// Why nothing below.
+    pub(super) below: &'static str,
+    /// The least value under `allow_short: true`, for tests only.
+    pub(super) short: T,
+    pub(super) most: T,
+    /// Why nothing above.
+    pub(super) above: &'static str,
+}
+
+/// Beyond a month of waiting, a policy is switched off in all but name.
+const NEVER: &str = "so long a wait never ends; write `mode: off`";
+
+/// Pause between two looks.
+pub(super) const INTERVAL: Bounds<Duration> = Bounds {
+    least: Duration::from_secs(1),
+    below: "each pass reads the process table",
+    short: Duration::from_millis(10),
+    most: Duration::from_hours(1),
+    above: "what no event announces is only found by this look",
+};
+
+/// Looks that must agree.
+pub(super) const LOOKS: Bounds<u32> = Bounds {
+    least: 1,
+    below: "nothing can be judged unseen",
+    short: 1,
+    most: 100,
+    above: "so many looks never end",
+};
+
+/// Time between two of them.
+pub(super) const GAP: Bounds<Duration> = Bounds {
+    least: Duration::from_secs(1),
+    below: "two looks at the same moment prove no more than one",
+    short: Duration::ZERO,
+    most: Duration::from_hours(1),
+    above: "so long a wait never confirms anything",
+};
+
+/// Gateways from 2026.5.7 on begin to recover 5 s after their start and retry; 300 s is the
+/// least grace that covers it.
+pub(super) const START_GRACE: Bounds<Duration> = Bounds {
+    least: Duration::from_mins(5),
+    below: "until then the gateway's own restart recovery is at work",
+    short: Duration::ZERO,
+    most: Duration::from_hours(24),
+    above: "a gateway that restarts daily would never be repaired",
+};
+
+/// Actions in one pass.
+pub(super) const PER_PASS: Bounds<u32> = Bounds {
+    least: 1,
+    below: "to do nothing, write `mode: observe`",
+    short: 1,
+    most: 100,
+    above: "a pass that wants more is more likely wrong than right",
+};
+
+/// Actions in one hour.
+pub(super) const PER_HOUR: Bounds<u32> = Bounds {
+    least: 1,
+    below: "to do nothing, write `mode: observe`",
+    short: 1,
+    most: 1_000,
+    above: "a gateway that needs more is past repair",
+};
+
+/// Rest of a subject after an action.
+pub(super) const COOLDOWN: Bounds<Duration> = Bounds {
+    least: Duration::from_mins(1),
+    below: "an effect needs time to show, and a repair must not fight the gateway",
+    short: Duration::ZERO,
+    most: Duration::from_hours(7 * 24),
+    above: "a fault that comes back would be left alone for over a week",
+};
+
+/// Repairs that did not last.
+pub(super) const GIVE_UP: Bounds<u32> = Bounds {
+    least: 1,
+    below: "to do nothing, write `mode: observe`",
+    short: 1,
+    most: 100,
+    above: "a repair that failed so often does not help",
+};
+
+/// Life of a journal entry.
+pub(super) const KEEP: Bounds<Duration> = Bounds {
+    least: Duration::from_hours(24),
+    below: "limits, cool-downs and `undo` are read from the journal",
+    short: Duration::from_secs(1),
+    most: Duration::from_hours(3_650 * 24),
+    above: "it would grow without end",
+};
+
+/// A run between two model calls can be silent for minutes.
+pub(super) const STALE_AFTER: Bounds<Duration> = Bounds {
+    least: Duration::from_mins(5),
+    below: "a younger run may still be reported by the gateway itself",
+    short: Duration::ZERO,
+    most: Duration::from_hours(30 * 24),
+    above: NEVER,
+};
+
+/// The gateway creates the file and writes its pid in two steps; a few seconds cover a
+/// process that was paused in between.
+pub(super) const LOCK_AGE: Bounds<Duration> = Bounds {
+    least: Duration::from_secs(5),
+    below: "a younger lock may still be being written",
+    short: Duration::ZERO,
+    most: Duration::from_hours(24),
+    above: NEVER,
+};

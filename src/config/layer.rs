@@ -1,0 +1,261 @@
+//! The files of one configuration, from the weakest to the strongest.
+
+use super::origin::origins;
+use super::problem::{Mark, PROBLEMS_MAX, Problem, Problems};
+use super::source::Source;
+use super::tree::{self, Flaw, Node, Shape};
+use super::value::Terms;
+use super::walk::{self, EMPTY, Setting};
+use super::{Loaded, file};
+
+/// One file and what it sets.
+pub(super) struct Layer {
+    pub(super) source: Source,
+    pub(super) settings: Vec<Setting>,
+}
+
+/// A problem, and the number of its file.
+type Numbered = (usize, Problem);
+
+/// Compiles files into one configuration.
+///
+/// # Errors
+///
+/// Returns every problem of every file at once.
+pub(super) fn compile(
+    sources: Vec<Result<Source, Problem>>,
+    home: Option<&str>,
+) -> Result<Loaded, Problems> {
+    let mut problems: Vec<Numbered> = Vec::new();
+    let mut parsed = Vec::new();
+    for (number, source) in sources.into_iter().enumerate() {
+        match source {
+            Ok(source) => parsed.push((number, tree::read(&source.yaml), source)),
+            Err(problem) => problems.push((number, problem)),
+        }
+    }
+    let roots = parsed.iter().filter_map(|(_, (root, _), _)| root.as_ref());
+    let allow_short = roots.filter_map(allow_short).next_back().unwrap_or(false);
+    let terms = Terms { allow_short, home };
+
+    let (mut layers, mut items) = (Vec::new(), 0);
+    for (number, (root, flaws), source) in parsed {
+        let (layer, found) = read(source, root.as_ref(), flaws, items, terms);
+        problems.extend(found.into_iter().map(|problem| (number, problem)));
+        layers.push((number, layer));
+        items += root.as_ref().map_or(0, overrides);
+    }
+    problems.extend(without_effect(&layers));
+    if problems.is_empty() {
+        return loaded(&layers, home).map_err(|problem| Problems::new(vec![problem]));
+    }
+    problems.sort_by_key(|(number, problem)| (*number, problem.line, problem.column));
+    Err(Problems::new(problems.into_iter().map(|(_, problem)| problem).collect()))
+}
+
+/// Walks over one file. `items` is how many overrides stand in the files before.
+fn read(
+    source: Source,
+    root: Option<&Node>,
+    flaws: Vec<Flaw>,
+    items: usize,
+    terms: Terms,
+) -> (Layer, Vec<Problem>) {
+    // Where tabs were replaced the structure is a guess, and an error in it none of the user's.
+    let is_guess = !source.flaws.is_empty();
+    let (settings, mut found) = match root {
+        Some(root) => walk::walk(root, items, terms),
+        None if flaws.is_empty() && !is_guess => {
+            (Vec::new(), vec![(Mark::START, EMPTY.to_owned())])
+        }
+        None => (Vec::new(), Vec::new()),
+    };
+    if !is_guess {
+        found.extend(flaws);
+    }
+    found.sort_by_key(|(mark, _)| *mark);
+    let found = found.into_iter().filter(|(mark, _)| !source.is_garbled(mark.line));
+    let found = found.take(PROBLEMS_MAX + 1).map(|(mark, text)| source.problem(mark, &text));
+    let problems = source.flaws.iter().cloned().chain(found).collect();
+    (Layer { source, settings }, problems)
+}
+
+/// Returns what a file says about `allow_short`, which decides how all are judged.
+fn allow_short(root: &Node) -> Option<bool> {
+    match &section(root, "allow_short")?.shape {
+        Shape::Text { text, is_plain: true } => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn overrides(root: &Node) -> usize {
+    match section(root, "overrides").map(|node| &node.shape) {
+        Some(Shape::List(items)) => items.len(),
+        _ => 0,
+    }
+}
+
+fn section<'a>(root: &'a Node, name: &str) -> Option<&'a Node> {
+    let Shape::Map(entries) = &root.shape else { return None };
+    entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
+}
+
+/// Returns the last file's word on a key.
+pub(super) fn effective<'a>(
+    layers: &'a [(usize, Layer)],
+    path: &str,
+) -> Option<(&'a (usize, Layer), &'a Setting)> {
+    layers.iter().rev().find_map(|layer| {
+        let mut settings = layer.1.settings.iter();
+        settings.find(|setting| setting.path == path).map(|setting| (layer, setting))
+    })
+}
+
+/// Finds what is asked to repair and is given no repair.
+fn without_effect(layers: &[(usize, Layer)]) -> Vec<Numbered> {
+    const ENFORCE: &str = "enforce";
+    let Some((at, repair)) = effective(layers, "policies.stale_lane.repair") else {
+        return Vec::new();
+    };
+    if repair.text != "[]" {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mode = effective(layers, "policies.stale_lane.mode").map(|(_, mode)| mode.text.as_str());
+    if mode.unwrap_or(ENFORCE) == ENFORCE {
+        let text = format!(
+            "{}: empty, so `mode: enforce` repairs nothing; write \
+                            `repair: [settle]`, or `mode: observe`",
+            repair.path
+        );
+        found.push((at.0, at.1.source.problem(repair.mark, &text)));
+    }
+    for (number, layer) in layers {
+        let enforced = layer.settings.iter().filter(|setting| {
+            setting.path.ends_with("].stale_lane.mode") && setting.text == ENFORCE
+        });
+        found.extend(enforced.map(|setting| {
+            let text = format!(
+                "{}: `enforce` repairs nothing, because \
+                                `policies.stale_lane.repair` is empty",
+                setting.path
+            );
+            (*number, layer.source.problem(setting.mark, &text))
+        }));
+    }
+    found
+}
+
+fn loaded(layers: &[(usize, Layer)], home: Option<&str>) -> Result<Loaded, Problem> {
+    let sources = || layers.iter().map(|(_, layer)| &layer.source);
+    let mut documents = Vec::new();
+    for source in sources() {
+        let document = serde_yaml::from_str(&source.yaml);
+        documents.push(document.map_err(|error| disagreement(source, &error))?);
+    }
+    let files: Vec<_> = sources().map(|source| source.path.clone()).collect();
+    match (file::config(documents, home), sources().next_back()) {
+        (Ok(config), _) => Ok(Loaded { config, files, origins: origins(layers) }),
+        (Err(error), Some(source)) => Err(disagreement(source, &error)),
+        (Err(error), None) => {
+            Err(Problem::new("built-in".into(), Mark::START, &error.to_string(), ""))
+        }
+    }
+}
+
+/// What the walk let pass and the second parser refuses: still a problem, and no crash.
+fn disagreement(source: &Source, error: &serde_yaml::Error) -> Problem {
+    let mark = error.location().map_or(Mark::START, |at| Mark {
+        line: at.line().max(1),
+        column: at.column().max(1),
+        width: 1,
+    });
+    source.problem(mark, &format!("not understood: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_policy_that_enforces_nothing_is_refused() {
+        check(
+            &["policies: {stale_lane: {repair: []}}"],
+            &[
+                "0.yaml:1:33 policies.stale_lane.repair: empty, so `mode: enforce` repairs nothing; \
+               write `repair: [settle]`, or `mode: observe`",
+            ],
+        );
+        check(&["policies: {stale_lane: {mode: observe, repair: []}}"], &[]);
+        check(
+            &[
+                "policies: {stale_lane: {mode: observe, repair: []}}",
+                "overrides: [{match: {lane: a}, stale_lane: {mode: enforce}}]",
+            ],
+            &["1.yaml:1:51 overrides[0].stale_lane.mode: `enforce` repairs nothing, because \
+               `policies.stale_lane.repair` is empty"],
+        );
+        let repaired = "policies: {stale_lane: {repair: [settle]}}";
+        check(&["policies: {stale_lane: {repair: []}}", repaired], &[]);
+    }
+
+    #[test]
+    fn short_times_are_for_tests_that_say_so_in_any_file() {
+        let short = "policies: {dead_lock: {min_age: 0s}}";
+        check(&[short, "allow_short: true"], &[]);
+        check(
+            &["allow_short: true", short, "allow_short: false"],
+            &["1.yaml:1:33 policies.dead_lock.min_age: must be at least 5s (got 0s); a younger \
+               lock may still be being written"],
+        );
+    }
+
+    #[test]
+    fn mistakes_beside_a_tab_are_found_and_have_their_real_column() {
+        check(
+            &["policies:\n\tdead_lock:\n\t\tmode: on\nlimits: 5\n"],
+            &[
+                "0.yaml:2:1 a tab; indent with spaces",
+                "0.yaml:3:1 a tab; indent with spaces",
+                "0.yaml:3:9 policies.dead_lock.mode: unknown value `on`, expected one of `off`, \
+                 `observe`, `enforce`",
+                "0.yaml:4:9 limits: expected keys and values, got the number `5`",
+            ],
+        );
+        check(
+            &["limits:\n  cooldown: 15m\n\tgive_up_after: 3\n"],
+            &["0.yaml:3:1 a tab; indent with spaces"],
+        );
+    }
+
+    #[test]
+    fn problems_come_in_the_order_of_files_and_lines() {
+        let unreadable = Problem::new("x.yaml".into(), Mark::START, "cannot be read", "");
+        let sources =
+            vec![source(0, "interval: 1\nallow_short: 1"), Err(unreadable), source(2, "")];
+        let problems = compile(sources, None).unwrap_err();
+        let places: Vec<_> = problems.iter().map(|p| (p.file.to_str().unwrap(), p.line)).collect();
+        assert_eq!(places, [("0.yaml", 1), ("0.yaml", 2), ("x.yaml", 1), ("2.yaml", 1)]);
+    }
+
+    #[track_caller]
+    fn check(texts: &[&str], want: &[&str]) {
+        let problems = compiled(texts).err();
+        let problems = problems.iter().flatten();
+        let got: Vec<_> = problems
+            .map(|p| format!("{}:{}:{} {}", p.file.display(), p.line, p.column, p.text))
+            .collect();
+        assert_eq!(got, want);
+    }
+
+    fn compiled(texts: &[&str]) -> Result<Loaded, Problems> {
+        let sources = texts.iter().enumerate().map(|(number, text)| source(number, text));
+        compile(sources.collect(), Some("/h"))
+    }
+
+    fn source(number: usize, text: &str) -> Result<Source, Problem> {
+        Source::new(Path::new(&format!("{number}.yaml")), text.as_bytes().to_vec())
+    }
+}

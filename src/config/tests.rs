@@ -1,0 +1,289 @@
+//! The shipped files, and whole files of mistakes.
+
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::keys::{KEYS, Kind};
+use super::*;
+use crate::model::Mode;
+use crate::policy::settings::LaneRepair;
+
+#[test]
+fn the_default_file_says_what_holds_without_a_file() {
+    let shipped = shipped("clawarden.yaml");
+    let built_in = layer::compile(Vec::new(), None).unwrap();
+    assert_eq!(shipped.config, built_in.config);
+    assert_eq!(built_in.files, [] as [PathBuf; 0]);
+    for (said, held) in shipped.origins.iter().zip(&built_in.origins) {
+        assert_eq!((&said.key, &said.value), (&held.key, &held.value));
+        assert_eq!(held.from, "built-in default");
+    }
+    assert_eq!(shipped.origins.len(), built_in.origins.len());
+}
+
+#[test]
+fn the_default_file_spells_out_every_key() {
+    let silent = ["gateway.state_dir"];
+    for origin in shipped("clawarden.yaml").origins {
+        let is_written = origin.from.starts_with("clawarden.yaml:");
+        assert_eq!(is_written, !silent.contains(&origin.key.as_str()), "{origin}");
+    }
+    let lines = SHIPPED[0].1;
+    for key in KEYS.iter().filter(|key| !matches!(key.kind, Kind::Section)) {
+        assert!(lines.contains(&format!("{}:", key.name())), "{} is not shown", key.path);
+    }
+}
+
+#[test]
+fn the_example_in_the_default_file_works() {
+    let example: String = SHIPPED[0]
+        .1
+        .lines()
+        .skip_while(|line| !line.starts_with("#   overrides:"))
+        .map_while(|line| line.strip_prefix("#   "))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let config = compiled(&example).unwrap().config;
+    let cron = config.policies.stale_lane_for(&"agent:main:cron:1".into());
+    assert_eq!(cron.after, Duration::from_hours(2));
+}
+
+#[test]
+fn observe_does_nothing_and_unattended_loses_nothing() {
+    let observe = shipped("observe.yaml").config.policies;
+    let modes = (observe.stale_lane.mode, observe.stale_lane.silence, observe.dead_lock.mode);
+    assert_eq!(modes, (Mode::Observe, Mode::Observe, Mode::Observe));
+
+    let unattended = shipped("unattended.yaml").config.policies;
+    let stale_lane = unattended.stale_lane_for(&"agent:main:main".into());
+    assert_eq!((stale_lane.mode, stale_lane.silence), (Mode::Enforce, Mode::Enforce));
+    assert_eq!(stale_lane.repair, [LaneRepair::Settle]);
+    assert_eq!(unattended.dead_lock.mode, Mode::Enforce);
+}
+
+#[test]
+fn ten_mistakes_are_ten_problems() {
+    let text = "\
+intervall: 30s
+confirm: { looks: 0, gap: 10 }
+start_grace: 1m
+allow_short: yes
+limits:
+journal: { keep: 90 days }
+policies:
+  stale_lane:
+    mode: enforced
+    after: 20m
+    after: 30m
+  dead_lock: [mode, off]
+";
+    let want = "\
+c.yaml:1:1: unknown key `intervall`, expected one of `gateway`, `interval`, `confirm`, `start_grace`, `allow_short`, `limits`, `journal`, `policies`, `overrides`; did you mean `interval`?
+ 1 | intervall: 30s
+   | ^^^^^^^^^
+c.yaml:2:19: confirm.looks: must be at least 1 (got 0); nothing can be judged unseen
+ 2 | confirm: { looks: 0, gap: 10 }
+   |                   ^
+c.yaml:2:27: confirm.gap: expected a duration with a unit, such as `90s`, `10m` or `2h`, got the number `10`
+ 2 | confirm: { looks: 0, gap: 10 }
+   |                           ^^
+c.yaml:3:14: start_grace: must be at least 5m (got 1m); until then the gateway's own restart recovery is at work
+ 3 | start_grace: 1m
+   |              ^^
+c.yaml:4:14: allow_short: expected `true` or `false`, got `yes`; did you mean `true`?
+ 4 | allow_short: yes
+   |              ^^^
+c.yaml:5:1: limits: empty; remove it, or write `limits: { actions_per_pass: 5 }`
+ 5 | limits:
+   | ^^^^^^
+c.yaml:6:18: journal.keep: expected a duration with a unit, such as `90s`, `10m` or `2h`, got the text `90 days`
+ 6 | journal: { keep: 90 days }
+   |                  ^^^^^^^
+c.yaml:9:11: policies.stale_lane.mode: unknown value `enforced`, expected one of `off`, `observe`, `enforce`; did you mean `enforce`?
+ 9 |     mode: enforced
+   |           ^^^^^^^^
+c.yaml:11:5: policies.stale_lane: duplicate key `after`, first on line 10
+ 11 |     after: 30m
+    |     ^^^^^
+c.yaml:12:14: policies.dead_lock: expected keys and values, got a list
+ 12 |   dead_lock: [mode, off]
+    |              ^
+10 problems in the configuration";
+    assert_eq!(compiled(text).unwrap_err().to_string(), want);
+}
+
+#[test]
+fn a_syntax_error_hides_nothing_in_other_sections() {
+    let problems = compiled(
+        "limits: { cooldown: 1s\npolicies:\n  dead_lock: { mode: \"off }\ninterval: 0s\nz: 1\n",
+    )
+    .unwrap_err();
+    let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [1, 2, 3, 4, 5], "{problems}");
+}
+
+#[test]
+fn a_named_file_that_cannot_be_read_is_a_problem() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("no.yaml");
+    let problems = load(Some(&path), &|_| None).unwrap_err();
+    let problem = problems.iter().next().unwrap();
+    assert_eq!((problem.line, problem.column, problems.iter().count()), (1, 1, 1));
+    assert!(problem.text.starts_with("cannot be read: "), "{problem}");
+    assert!(load(Some(home.path()), &|_| None).is_err(), "a folder is no file");
+}
+
+#[test]
+fn drop_ins_lie_over_the_file() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("clawarden.yaml");
+    fs::create_dir(home.path().join("clawarden.d")).unwrap();
+    fs::write(&path, "interval: 10s\nstart_grace: 7m\n").unwrap();
+    fs::write(home.path().join("clawarden.d/a.yaml"), "interval: 20s\n").unwrap();
+    let loaded = load(Some(&path), &|_| None).unwrap();
+    assert_eq!(loaded.config.interval, Duration::from_secs(20));
+    assert_eq!(loaded.config.start_grace, Duration::from_mins(7));
+    assert_eq!(loaded.files.len(), 2);
+    assert_eq!(check(&path, &|_| None).unwrap().config.interval, Duration::from_secs(10));
+
+    fs::write(home.path().join("clawarden.d/b.yaml"), "interval: 0s\n").unwrap();
+    assert!(load(Some(&path), &|_| None).is_err(), "one bad drop-in voids it all");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "measures real time")]
+fn no_file_of_64_kib_takes_long() {
+    let lines = |line: &str| line.repeat(65_000 / line.len());
+    let numbered: String = (0..7_000).map(|n| format!("k{n}: 1\n")).collect();
+    let cases = [
+        lines("["),
+        lines("{"),
+        lines("- "),
+        lines("? "),
+        lines("?\n"),
+        lines("a: "),
+        lines("a: 1\n"),
+        lines("interval: 1\n"),
+        lines("a: @\n"),
+        lines("a: [\n"),
+        lines("\ta: 1\n"),
+        lines("\u{1b}\n"),
+        lines("'"),
+        lines("\""),
+        lines("*a "),
+        lines("&a "),
+        lines("!"),
+        lines("---\n"),
+        lines("%a\n"),
+        lines("|\n"),
+        lines(" "),
+        lines("{a: "),
+        format!("a: [{}]", lines("a,")),
+        format!("overrides: [{}]", lines("{match: {lane: a}},")),
+        format!("policies: {{stale_lane: {{repair: [{}]}}}}", lines("settle,")),
+        numbered,
+    ];
+    for text in cases {
+        let begun = std::time::Instant::now();
+        let name: String = text.chars().take(12).collect();
+        judge(text.into_bytes());
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(5), "{name:?} took {took:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        judge(bytes);
+    }
+
+    #[test]
+    fn no_yaml_like_text_causes_a_panic(text in "[a-c:\\- \n\t{}\\[\\],\"'#&*!|>?%@~é0-9]{0,200}") {
+        judge(text.into_bytes());
+    }
+
+    #[test]
+    fn no_change_of_a_good_file_causes_a_panic(
+        changes in prop::collection::vec((0..6_000_usize, 0..5_usize, "[ -~\n\té]{0,4}"), 1..6),
+    ) {
+        let mut text: Vec<char> = FULL.chars().collect();
+        for (at, cut, new) in changes {
+            let at = at % (text.len() + 1);
+            let end = (at + cut).min(text.len());
+            text.splice(at..end, new.chars());
+        }
+        judge(text.into_iter().collect::<String>().into_bytes());
+    }
+}
+
+const FULL: &str = "\
+gateway: { state_dir: ~/.openclaw }
+interval: 30s
+confirm: { looks: 2, gap: 10s }
+allow_short: false
+limits:
+  cooldown: 15m
+  give_up_after: 3
+policies:
+  stale_lane:
+    mode: enforce
+    after: 20m
+    repair: [settle]
+    silence: observe
+  dead_lock: { mode: enforce, min_age: 30s }
+overrides:
+  - match: { lane: \"agent:*:cron:*\" }
+    stale_lane: { after: 2h }
+  - match: { lane: agent:main:main }
+    stale_lane: { mode: off }
+";
+
+/// Two parsers read each file. What both accept they must understand alike.
+fn judge(bytes: Vec<u8>) {
+    let source = Source::new(Path::new("c.yaml"), bytes);
+    let yaml = source.as_ref().map(|source| source.yaml.clone()).unwrap_or_default();
+    match layer::compile(vec![source], Some("/h")) {
+        Ok(loaded) => {
+            let whole: serde_yaml::Value = serde_yaml::from_str(&yaml).unwrap();
+            for origin in loaded.origins.iter().filter(|origin| origin.from.starts_with("c.yaml")) {
+                assert_eq!(text_at(&whole, &origin.key), origin.value, "{origin}");
+            }
+        }
+        Err(problems) => {
+            let text = problems.to_string();
+            assert!(problems.iter().count() > 0 && text.len() < 100_000, "{text}");
+        }
+    }
+}
+
+fn text_at(whole: &serde_yaml::Value, path: &str) -> String {
+    let mut value = whole;
+    for name in path.split(['.', '[']) {
+        value = match name.strip_suffix(']') {
+            Some(index) => &value[index.parse::<usize>().unwrap()],
+            None => &value[name],
+        };
+    }
+    let words = |items: &[serde_yaml::Value]| {
+        items.iter().map(|item| item.as_str().unwrap()).collect::<Vec<_>>().join(", ")
+    };
+    match value {
+        serde_yaml::Value::Sequence(items) => format!("[{}]", words(items)),
+        serde_yaml::Value::String(text) => text.clone(),
+        other => serde_yaml::to_string(other).unwrap().trim_end().to_owned(),
+    }
+}
+
+fn shipped(name: &str) -> Loaded {
+    let (_, text) = SHIPPED.iter().find(|(known, _)| *known == name).unwrap();
+    let source = Source::new(Path::new(name), text.as_bytes().to_vec());
+    layer::compile(vec![source], Some("/h")).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn compiled(text: &str) -> Result<Loaded, Problems> {
+    let source = Source::new(Path::new("c.yaml"), text.as_bytes().to_vec());
+    layer::compile(vec![source], Some("/h"))
+}

@@ -1,0 +1,297 @@
+//! Whether one value is what its key wants.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::bounds::Bounds;
+use super::duration;
+use super::keys::Kind;
+use super::nearest::nearest;
+use super::problem::is_unsafe;
+
+/// Most characters of a foreign text that a message repeats.
+const QUOTED_MAX: usize = 40;
+
+/// Longest pattern. Session keys are a few dozen characters.
+const PATTERN_MAX: usize = 512;
+
+/// What a value is judged by besides its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    /// Times below their floors are allowed.
+    pub(super) allow_short: bool,
+    /// The home directory, for `~/`.
+    pub(super) home: Option<&'a str>,
+}
+
+/// Checks one scalar.
+///
+/// # Errors
+///
+/// Returns what is wrong and what was expected, without the key path.
+pub(super) fn check(kind: Kind, text: &str, is_plain: bool, terms: Terms) -> Result<(), String> {
+    match kind {
+        Kind::Duration(bounds) => duration(bounds, text, is_plain, terms),
+        Kind::Count(bounds) => count(bounds, text, is_plain, terms),
+        Kind::Flag => flag(text, is_plain),
+        Kind::Choice(words) | Kind::Choices(words) => word(words, text),
+        Kind::Folder => folder(text, terms),
+        Kind::Lanes => lanes(text, is_plain),
+        Kind::Section | Kind::Sections => Err(wrong(kind, &shown(text, is_plain))),
+    }
+}
+
+/// Returns the message for a value of another type.
+pub(super) fn wrong(kind: Kind, got: &str) -> String {
+    format!("expected {}, got {got}", expected(kind))
+}
+
+/// Returns a foreign text for use in a message, shortened.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(QUOTED_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// Returns the words for a message: `` one of `a`, `b` ``.
+pub(super) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<_> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match words.as_slice() {
+        [word] => word.clone(),
+        words => format!("one of {}", words.join(", ")),
+    }
+}
+
+/// Replaces a leading `~/`. The path must have been checked.
+pub(super) fn expand(path: &Path, home: Option<&str>) -> PathBuf {
+    match (path.strip_prefix("~"), home) {
+        (Ok(below), Some(home)) => Path::new(home).join(below),
+        _ => path.to_owned(),
+    }
+}
+
+fn expected(kind: Kind) -> String {
+    match kind {
+        Kind::Section => "keys and values".to_owned(),
+        Kind::Sections => "a list of sections".to_owned(),
+        Kind::Duration(_) => duration::EXPECTED.to_owned(),
+        Kind::Count(_) => "a whole number".to_owned(),
+        Kind::Flag => "`true` or `false`".to_owned(),
+        Kind::Choice(words) => one_of(words.iter().copied()),
+        Kind::Choices(words) => format!("a list of {}", one_of(words.iter().copied())),
+        Kind::Folder => "a folder".to_owned(),
+        Kind::Lanes => "a pattern for session keys, such as `\"agent:*:cron:*\"`".to_owned(),
+    }
+}
+
+fn shown(text: &str, is_plain: bool) -> String {
+    let is_number = is_plain && text.parse::<f64>().is_ok();
+    format!("{} {}", if is_number { "the number" } else { "the text" }, quoted(text))
+}
+
+fn duration(bounds: Bounds<Duration>, text: &str, plain: bool, terms: Terms) -> Result<(), String> {
+    let Some(value) = duration::parse(text) else {
+        let kind = Kind::Duration(bounds);
+        return Err(wrong(kind, &shown(text, plain)));
+    };
+    within(bounds, value, duration::text, text, terms)
+}
+
+fn count(bounds: Bounds<u32>, text: &str, is_plain: bool, terms: Terms) -> Result<(), String> {
+    let is_canonical = text == "0" || !text.starts_with('0');
+    if !is_plain || !is_canonical || text.is_empty() || !text.chars().all(|c| c.is_ascii_digit()) {
+        return Err(wrong(Kind::Count(bounds), &shown(text, is_plain)));
+    }
+    within(bounds, text.parse().unwrap_or(u32::MAX), |value| value.to_string(), text, terms)
+}
+
+fn within<T: Copy + PartialOrd>(
+    bounds: Bounds<T>,
+    value: T,
+    write: impl Fn(T) -> String,
+    got: &str,
+    terms: Terms,
+) -> Result<(), String> {
+    let least = if terms.allow_short { bounds.short } else { bounds.least };
+    let got = quoted(got);
+    let got = got.trim_matches('`');
+    if value < least {
+        return Err(format!("must be at least {} (got {got}); {}", write(least), bounds.below));
+    }
+    if value > bounds.most {
+        return Err(format!(
+            "must be at most {} (got {got}); {}",
+            write(bounds.most),
+            bounds.above
+        ));
+    }
+    Ok(())
+}
+
+fn flag(text: &str, is_plain: bool) -> Result<(), String> {
+    let meant = match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Some("true"),
+        "false" | "no" | "off" | "n" => Some("false"),
+        other => nearest(other, ["true", "false"]),
+    };
+    match meant {
+        Some(meant) if is_plain && meant == text => Ok(()),
+        Some(meant) => {
+            Err(format!("{}; did you mean `{meant}`?", wrong(Kind::Flag, &quoted(text))))
+        }
+        None => Err(wrong(Kind::Flag, &shown(text, is_plain))),
+    }
+}
+
+fn word(words: &[&str], text: &str) -> Result<(), String> {
+    if words.contains(&text) {
+        return Ok(());
+    }
+    let words = words.iter().copied();
+    let mut problem = format!("unknown value {}, expected {}", quoted(text), one_of(words.clone()));
+    if let Some(meant) = nearest(text, words) {
+        problem.push_str(&format!("; did you mean `{meant}`?"));
+    }
+    Err(problem)
+}
+
+fn folder(text: &str, terms: Terms) -> Result<(), String> {
+    if text.contains(is_unsafe) {
+        return Err(UNPRINTABLE.to_owned());
+    }
+    let path = Path::new(text);
+    if path.starts_with("~") && terms.home.is_none() {
+        return Err("`~` is unknown because HOME is not set; write the whole path".to_owned());
+    }
+    if path.is_absolute() || path.starts_with("~") {
+        return Ok(());
+    }
+    Err(format!(
+        "must begin with `/` or `~/` (got {}); it has no folder to start from",
+        quoted(text)
+    ))
+}
+
+fn lanes(text: &str, is_plain: bool) -> Result<(), String> {
+    let kind = Kind::Lanes;
+    let is_other = is_plain && (text.parse::<f64>().is_ok() || flag(text, true).is_ok());
+    if text.is_empty() || is_other {
+        return Err(wrong(kind, &shown(text, is_plain)));
+    }
+    if text.contains(is_unsafe) {
+        return Err(UNPRINTABLE.to_owned());
+    }
+    if text.len() > PATTERN_MAX {
+        return Err(format!("must be at most {PATTERN_MAX} bytes long; session keys are shorter"));
+    }
+    Ok(())
+}
+
+const UNPRINTABLE: &str = "has an unprintable character; no real name has one";
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::named;
+    use super::*;
+
+    #[test]
+    fn durations() {
+        check_at("policies.stale_lane.after", "5m", "");
+        check_at(
+            "policies.stale_lane.after",
+            "299s",
+            "must be at least 5m (got 299s); a younger run may still be reported by the gateway itself",
+        );
+        check_at("policies.stale_lane.after", "30d", "");
+        check_at(
+            "policies.stale_lane.after",
+            "31d",
+            "must be at most 30d (got 31d); so long a wait never ends; write `mode: off`",
+        );
+        check_at(
+            "interval",
+            "30",
+            "expected a duration with a unit, such as `90s`, `10m` or `2h`, got the number `30`",
+        );
+        check_at(
+            "interval",
+            "1h30m",
+            "expected a duration with a unit, such as `90s`, `10m` or `2h`, got the text `1h30m`",
+        );
+    }
+
+    #[test]
+    fn counts() {
+        check_at("confirm.looks", "1", "");
+        check_at("confirm.looks", "100", "");
+        check_at("confirm.looks", "0", "must be at least 1 (got 0); nothing can be judged unseen");
+        let most = "must be at most 100 (got 99999999999); so many looks never end";
+        check_at("confirm.looks", "99999999999", most);
+        for text in ["-1", "1.5", "007", "0x10", "+1", "five"] {
+            let problem = judge("confirm.looks", text, TERMS).unwrap_err();
+            assert!(problem.starts_with("expected a whole number, got"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn words_and_flags() {
+        check_at("policies.dead_lock.mode", "off", "");
+        check_at(
+            "policies.dead_lock.mode",
+            "enforced",
+            "unknown value `enforced`, expected one of `off`, `observe`, `enforce`; did you mean `enforce`?",
+        );
+        check_at("policies.stale_lane.repair", "reset", "unknown value `reset`, expected `settle`");
+        check_at("allow_short", "true", "");
+        check_at(
+            "allow_short",
+            "yes",
+            "expected `true` or `false`, got `yes`; did you mean `true`?",
+        );
+        check_at("allow_short", "7", "expected `true` or `false`, got the number `7`");
+    }
+
+    #[test]
+    fn folders_begin_somewhere() {
+        check_at("gateway.state_dir", "/var/lib/openclaw", "");
+        check_at("gateway.state_dir", "~/.openclaw", "");
+        let relative = "must begin with `/` or `~/` (got `state`); it has no folder to start from";
+        check_at("gateway.state_dir", "state", relative);
+        assert!(judge("gateway.state_dir", "~other/x", TERMS).is_err());
+        assert!(judge("gateway.state_dir", "/a\u{0}b", TERMS).is_err());
+        let homeless = Terms { home: None, ..TERMS };
+        assert!(judge("gateway.state_dir", "~/.openclaw", homeless).is_err());
+        assert_eq!(expand(Path::new("~/a"), TERMS.home), Path::new("/h/a"));
+        assert_eq!(expand(Path::new("/a/~/b"), TERMS.home), Path::new("/a/~/b"));
+    }
+
+    #[test]
+    fn patterns_are_plain_text() {
+        check_at("overrides[].match.lane", "agent:*:cron:*", "");
+        for text in ["", "5", "true", "a\u{7}", "a\u{202e}", &"a".repeat(513)] {
+            assert!(judge("overrides[].match.lane", text, TERMS).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_tests_may_go_below_the_floors() {
+        let short = Terms { allow_short: true, ..TERMS };
+        assert_eq!(judge("policies.stale_lane.after", "0s", short), Ok(()));
+        assert_eq!(judge("interval", "10ms", short), Ok(()));
+        assert!(judge("interval", "9ms", short).is_err(), "a busy loop serves no test");
+        assert!(judge("policies.stale_lane.after", "31d", short).is_err());
+    }
+
+    const TERMS: Terms = Terms { allow_short: false, home: Some("/h") };
+
+    fn judge(path: &str, text: &str, terms: Terms) -> Result<(), String> {
+        check(named(path).unwrap().kind, text, true, terms)
+    }
+
+    #[track_caller]
+    fn check_at(path: &str, text: &str, want: &str) {
+        assert_eq!(judge(path, text, TERMS).err().unwrap_or_default(), want);
+    }
+}
