@@ -61,6 +61,7 @@ pub mod clock;
 pub mod config;
 pub mod exit;
 pub mod format;
+pub mod journal;
 pub mod model;
 pub mod plan;
 pub mod policy;
