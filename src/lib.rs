@@ -57,8 +57,10 @@
 //! - **Foreign files are hostile**: bounded, never followed out of the state directory, escaped
 //!   before they are shown ([`text`]).
 
+pub mod act;
 pub mod clock;
 pub mod config;
+pub mod error;
 pub mod exit;
 pub mod format;
 pub mod journal;

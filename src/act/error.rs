@@ -1,0 +1,91 @@
+//! What can go wrong while acting. Each message fits after "failed to".
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::model::SessionKey;
+
+/// An attempt that was made and failed. What was attempted is undone as far as the message says.
+#[derive(Debug, Error)]
+pub enum ActError {
+    /// The subject could not be looked at again.
+    #[error("look at `{path}` again before acting on it")]
+    Look {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing was changed: a copy of what would be changed could not be kept.
+    #[error("keep a copy of `{path}` in quarantine; nothing was changed")]
+    Quarantine {
+        /// The file in quarantine.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The lock could not be moved.
+    #[error("move lock `{path}` out of the way")]
+    MoveLock {
+        /// The lock.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A lock that was taken anew in the last moment could not be put back: a human must look.
+    #[error("put lock `{path}` back; it was taken anew while it was moved, and lies in `{moved}`")]
+    ReturnLock {
+        /// Where it belongs.
+        path: PathBuf,
+        /// Where it is.
+        moved: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The new store could not be written beside the old one; the old one is untouched.
+    #[error("write `{path}` beside the store; the store is untouched")]
+    WriteStore {
+        /// The new file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store could not be exchanged for the new one; it is untouched.
+    #[error("exchange store `{path}` for the settled one; it is untouched")]
+    ExchangeStore {
+        /// The store.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The gateway's version of a store could not be put back: a human must look.
+    #[error("put the gateway's store `{path}` back; its last version lies in `{moved}`")]
+    ReturnStore {
+        /// Where it belongs.
+        path: PathBuf,
+        /// Where it is.
+        moved: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The row is not in a shape that can be edited without touching anything else.
+    #[error("edit row `{key}` of `{path}`: {why}; the store is untouched")]
+    EditRow {
+        /// The store.
+        path: PathBuf,
+        /// The row.
+        key: SessionKey,
+        /// Why.
+        why: String,
+    },
+    /// What an action left for later could not be read.
+    #[error("read the manifest `{path}`")]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,125 @@
+//! Carries out a plan. The only module that changes anything outside our own state.
+//!
+//! As little as possible is decided here: choices belong in `policy` and `plan`, where they can be
+//! tested without touching a file.
+//!
+//! Every action has two halves. The first takes hold of the subject and compares it with what was
+//! judged; the second changes exactly that. A dry run is the first half alone, so it cannot
+//! disagree with the real one. Before the first change, a manifest in quarantine says what is
+//! about to happen; [`recover`] finishes or reverts whatever a crash left.
+#![expect(clippy::disallowed_methods, reason = "this is the actuator; see .clippy.toml")]
+
+mod error;
+mod file;
+mod lock;
+mod quarantine;
+mod recover;
+mod row;
+#[cfg(test)]
+mod testing;
+mod undo;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use error::ActError;
+pub use quarantine::{Manifest, Quarantine, RowManifest};
+pub use recover::recover;
+pub use undo::undo;
+
+use crate::clock::Clock;
+use crate::model::{Action, ActionId, Outcome, ProcessId};
+
+/// Whether the second half of an action is carried out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reach {
+    /// Look, compare, and stop.
+    DryRun,
+    /// Look, compare, change, verify.
+    Live,
+}
+
+/// Acts, or pretends to.
+pub struct Actuator<'a> {
+    /// Whether to change anything.
+    pub reach: Reach,
+    /// Where things are kept.
+    pub quarantine: Quarantine,
+    /// The clock of judgements.
+    pub clock: Clock,
+    /// Our own identity, for the locks we take; `None` where it cannot be told.
+    pub own: Option<ProcessId>,
+    /// Answers whether that very process is alive now. Asked right before each change: under
+    /// another gateway, or none, the judgement is void.
+    pub is_alive: &'a dyn Fn(ProcessId) -> bool,
+    /// Waits for so long; a test may do something meanwhile.
+    pub wait: &'a dyn Fn(Duration),
+    /// Called before each step. Does nothing, except in tests that end the process there.
+    pub before: &'a dyn Fn(Step),
+}
+
+impl fmt::Debug for Actuator<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Actuator").field("reach", &self.reach).finish_non_exhaustive()
+    }
+}
+
+/// The points at which a crash leaves something different behind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// The manifest is written next.
+    Begin,
+    /// The new file is written next, beside the old one.
+    WriteAside,
+    /// The store's lock is taken next, where there is one.
+    TakeStoreLock,
+    /// The file is moved aside, or exchanged, next.
+    Move,
+    /// What was moved is compared next.
+    Compare,
+    /// The file aside is removed next.
+    Remove,
+    /// The effect is looked for next.
+    Verify,
+    /// The outcome is recorded next.
+    Conclude,
+}
+
+/// What became of an action, with a word for people where the outcome alone does not tell.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Performed {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What changed, or what was not found.
+    pub note: Option<String>,
+}
+
+impl Performed {
+    fn of(outcome: Outcome) -> Performed {
+        Performed { outcome, note: None }
+    }
+
+    fn changed(note: impl Into<String>) -> Performed {
+        Performed { outcome: Outcome::Changed, note: Some(note.into()) }
+    }
+}
+
+impl Actuator<'_> {
+    /// Carries out `action` under the number it has in the journal.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the attempt was made and failed. A subject that is gone, or no longer
+    /// what was judged, is an [`Outcome`].
+    pub fn perform(&self, id: ActionId, action: &Action) -> Result<Performed, ActError> {
+        match action {
+            Action::ReleaseLock { path, expected, gateway, .. } => {
+                if !(self.is_alive)(*gateway) {
+                    return Ok(Performed::changed("the gateway has ended or restarted"));
+                }
+                lock::release(self, id, path, expected)
+            }
+            Action::Settle(edit) => row::settle(self, id, edit),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Puts back what an action moved or rewrote.
+
+use super::error::ActError;
+use super::quarantine::Manifest;
+use super::{Actuator, Performed, lock, row};
+use crate::model::ActionId;
+
+/// Undoes action `undone`, under the journal number `undo`. Refuses, as `changed`, if the place
+/// is no longer what the action left.
+///
+/// # Errors
+///
+/// Returns an error if the attempt was made and failed, or if nothing was kept of the action.
+pub fn undo(
+    actuator: &Actuator<'_>,
+    undone: ActionId,
+    undo: ActionId,
+) -> Result<Performed, ActError> {
+    match actuator.quarantine.manifest(undone)? {
+        None => Ok(Performed::changed("nothing was kept of it; it changed nothing")),
+        Some(Manifest::ReleaseLock { path, text, mode, .. }) => {
+            lock::restore(actuator, undo, &path, &text, mode)
+        }
+        Some(Manifest::RestoreLock { .. }) => {
+            Ok(Performed::changed("it was an undo itself; release the lock again by a pass"))
+        }
+        Some(Manifest::Settle(manifest)) => row::restore(actuator, undo, &manifest),
+    }
+}
