@@ -65,6 +65,7 @@ pub mod exit;
 pub mod format;
 pub mod journal;
 pub mod model;
+pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod text;

@@ -1,0 +1,20 @@
+//! Looks at the world. Changes nothing, judges nothing.
+
+mod byte_lock;
+pub mod era;
+pub mod files;
+pub mod gateway;
+mod holders;
+pub mod host;
+mod kept;
+pub mod locate;
+mod memory;
+mod observer;
+pub mod process;
+mod settings;
+pub mod sqlite;
+mod tasks;
+pub mod watch;
+
+pub use memory::{Memory, memory};
+pub use observer::{ObserveError, Observer, PROC, Variables};

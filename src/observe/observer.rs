@@ -1,0 +1,287 @@
+//! Looks at everything, and makes one snapshot of it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::era::Eras;
+use super::files::{AgentPath, Keep, LockCache, StoreCache, SubagentCache, unlisted_locks};
+use super::gateway::{Scene, Sight, VersionProbe, identify};
+use super::holders::Holders;
+use super::host::{self, HostError};
+use super::kept::Kept;
+use super::locate::{Install, StoreRef, session_folders, stores};
+use super::process::Table;
+use super::settings::Settings;
+use super::tasks;
+use crate::model::{
+    AgentId, Era, Gap, Host, Lane, LaneStatus, ProcessId, SessionKey, Sighting, Snapshot, Source,
+    Status, UnixMillis,
+};
+
+/// The kernel's own process table.
+pub const PROC: &str = "/proc";
+
+/// An environment variable by name.
+pub type Variables = Box<dyn Fn(&str) -> Option<String>>;
+
+/// Looks at one state directory and the host around it, and keeps what makes the next look cheap.
+pub struct Observer {
+    settings: Settings,
+    start_grace: Duration,
+    keep: Keep,
+    env: Variables,
+    table: Table,
+    eras: Eras,
+    tasks: Kept<BTreeSet<SessionKey>>,
+    version: VersionProbe,
+    stores: StoreCache,
+    locks: LockCache,
+    holders: Holders,
+    subagents: SubagentCache,
+    folders: Vec<PathBuf>,
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no snapshot at all.
+#[derive(Debug, Error)]
+pub enum ObserveError {
+    /// Boot and clock are unknown, so no time means anything.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl Observer {
+    /// Makes an observer of `install`. Every process fact comes from `proc_root`.
+    #[must_use]
+    pub fn new(install: Install, proc_root: &Path, start_grace: Duration, env: Variables) -> Self {
+        Observer {
+            settings: Settings::new(install),
+            start_grace,
+            keep: Keep::Running,
+            env,
+            table: Table::new(proc_root),
+            eras: Eras::default(),
+            tasks: Kept::default(),
+            version: VersionProbe::default(),
+            stores: StoreCache::default(),
+            locks: LockCache::default(),
+            holders: Holders::default(),
+            subagents: SubagentCache::default(),
+            folders: Vec::new(),
+        }
+    }
+
+    /// Keeps other lanes than the running ones, too.
+    pub fn keep(&mut self, keep: Keep) {
+        self.keep = keep;
+    }
+
+    /// Takes a new start grace from a reloaded configuration.
+    pub fn set_start_grace(&mut self, start_grace: Duration) {
+        self.start_grace = start_grace;
+    }
+
+    /// Looks at everything at `now`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if not even the host can be looked at. Anything else that cannot is a gap
+    /// in the snapshot.
+    pub fn look(&mut self, now: UnixMillis) -> Result<Snapshot, ObserveError> {
+        let host = host::read(&self.table.root)?;
+        self.settings.renew(&*self.env, now);
+        let mut gaps = self.settings.install.gaps.clone();
+        gaps.extend(self.refresh(&host));
+        let (era, era_gaps) = self.eras.look(&self.settings.install.state_dir, now);
+        gaps.extend(era_gaps);
+        let mut sight = self.identify(&era, &host, now);
+
+        // From here on, a lock or row that is newer than the process table is one of a process
+        // that the table may not know: what is alive is asked of the kernel, not of the table.
+        let (folders, folder_gaps) = session_folders(&self.settings.install);
+        let (lanes, lanes_total) = self.lanes(&folders, &folder_gaps, &mut gaps, now, &era);
+        let locks = self.locks(folders, folder_gaps, &mut gaps, now);
+        gaps.extend(unlisted_locks(&lanes, &locks));
+        if sight.gateway.status == Status::Down
+            && !self.table.was_read_in_full()
+            && (!locks.is_empty() || lanes.iter().any(is_running))
+        {
+            // A process can become a gateway at any age, and such a one is only found in its turn.
+            self.table.distrust();
+            gaps.extend(self.refresh(&host));
+            sight = self.identify(&era, &host, now);
+        }
+        gaps.append(&mut sight.gaps);
+        let open_subagents = self.open_subagents(&era, &lanes, &mut gaps, now);
+        let task_lanes = self.task_lanes(&era, &lanes, sight.gateway.status, &mut gaps, now);
+        Ok(Snapshot {
+            taken_at: now,
+            host,
+            gateway: sight.gateway,
+            lanes,
+            lanes_total,
+            locks,
+            gateway_children: sight.gateway_children,
+            other_runners: sight.other_runners,
+            maintenance: sight.maintenance,
+            open_subagents,
+            task_lanes,
+            gaps,
+        })
+    }
+
+    fn refresh(&mut self, host: &Host) -> Option<Gap> {
+        let error = self.table.refresh(host.booted_at).err()?;
+        let path = self.table.root.clone();
+        Some(Gap { source: Source::Processes, path, reason: error.to_string() })
+    }
+
+    fn identify(&mut self, era: &Era, host: &Host, now: UnixMillis) -> Sight {
+        let scene = Scene {
+            install: &self.settings.install,
+            era,
+            table: &self.table,
+            host,
+            env: &*self.env,
+            now,
+            start_grace: self.start_grace,
+            token: &|| None,
+        };
+        identify(&scene, &mut self.version)
+    }
+
+    /// In the SQLite era, and where the era is not understood, session files are dead data.
+    fn lanes(
+        &mut self,
+        folders: &[(String, PathBuf)],
+        folder_gaps: &[Gap],
+        gaps: &mut Vec<Gap>,
+        now: UnixMillis,
+        era: &Era,
+    ) -> (Vec<Lane>, usize) {
+        if !matches!(era, Era::Files | Era::Hybrid) {
+            return (Vec::new(), 0);
+        }
+        let install = &self.settings.install;
+        let (found, found_gaps) = stores(install, folders);
+        gaps.extend(folder_gaps.iter().cloned().chain(found_gaps));
+        let at: Vec<_> = found.into_iter().map(agent_path).collect();
+        let read = self.stores.read_all(&install.state_dir, &at, &self.keep, now);
+        gaps.extend(read.gaps);
+        (read.lanes, read.total)
+    }
+
+    fn locks(
+        &mut self,
+        folders: Vec<(String, PathBuf)>,
+        folder_gaps: Vec<Gap>,
+        gaps: &mut Vec<Gap>,
+        now: UnixMillis,
+    ) -> Vec<crate::model::Lock> {
+        gaps.extend(folder_gaps.into_iter().map(|gap| Gap { source: Source::Locks, ..gap }));
+        let at: Vec<_> = folders
+            .into_iter()
+            .map(|(agent, path)| AgentPath { path, agent: AgentId(agent) })
+            .collect();
+        let table = &self.table;
+        let sight = |pid| table.sight(pid);
+        let read = self.locks.read_all(&self.settings.install.state_dir, &at, now, &sight);
+        gaps.extend(read.gaps);
+        self.folders = at.into_iter().map(|at| at.path).collect();
+        self.holders.place(read.locks, &self.table)
+    }
+
+    fn open_subagents(
+        &mut self,
+        era: &Era,
+        lanes: &[Lane],
+        gaps: &mut Vec<Gap>,
+        now: UnixMillis,
+    ) -> BTreeSet<SessionKey> {
+        if !lanes.iter().any(|lane| lane.key.is_subagent()) {
+            return BTreeSet::new();
+        }
+        let state_dir = &self.settings.install.state_dir;
+        let places = [self.subagents.read(state_dir, now), tasks::open_subagents(era, state_dir)];
+        let mut open = BTreeSet::new();
+        for place in places {
+            match place {
+                Ok(keys) => open.extend(keys),
+                Err(gap) => gaps.push(gap),
+            }
+        }
+        open
+    }
+
+    /// The task database is asked only while some lane says `running` under a live gateway.
+    fn task_lanes(
+        &mut self,
+        era: &Era,
+        lanes: &[Lane],
+        status: Status,
+        gaps: &mut Vec<Gap>,
+        now: UnixMillis,
+    ) -> Option<BTreeSet<SessionKey>> {
+        if !lanes.iter().any(is_running) || status != Status::Up {
+            return None;
+        }
+        let state_dir = &self.settings.install.state_dir;
+        tasks::active_lanes(era, state_dir, &mut self.tasks, now).unwrap_or_else(|gap| {
+            gaps.push(gap);
+            None
+        })
+    }
+
+    /// Returns whether that very process is alive now.
+    #[must_use]
+    pub fn is_alive(&self, id: ProcessId) -> bool {
+        self.table.is_alive(id)
+    }
+
+    /// Returns our own identity; `None` in a captured table.
+    #[must_use]
+    pub fn own_process(&self) -> Option<ProcessId> {
+        let pid = i32::try_from(std::process::id()).ok()?;
+        match self.table.is_live().then(|| self.table.sight(pid))? {
+            Sighting::Present { id, .. } => Some(id),
+            Sighting::Absent | Sighting::Hidden => None,
+        }
+    }
+
+    /// Returns true if processes are those of the running kernel.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.table.is_live()
+    }
+
+    /// Returns the state directory.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.settings.install.state_dir
+    }
+
+    /// Returns the folders whose changes are worth a look: those of the agents, and all sessions
+    /// folders of the last look.
+    #[must_use]
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let agents = self.settings.install.state_dir.join("agents");
+        std::iter::once(agents).chain(self.folders.iter().cloned()).collect()
+    }
+}
+
+fn is_running(lane: &Lane) -> bool {
+    lane.row.status == LaneStatus::Running
+}
+
+fn agent_path(store: StoreRef) -> AgentPath {
+    AgentPath { path: store.path, agent: AgentId(store.agent) }
+}
