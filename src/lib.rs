@@ -60,10 +60,12 @@
 pub mod act;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod error;
 pub mod exit;
 pub mod format;
 pub mod journal;
+pub mod logging;
 pub mod model;
 pub mod observe;
 pub mod plan;

@@ -1,0 +1,159 @@
+//! When the next pass runs. Knows no clock: every instant is given.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::wake::Wake;
+use crate::observe::watch::Change;
+
+/// A burst is over when nothing came for this long. The gateway writes a store as temporary
+/// file and rename within milliseconds, and a lock as create, write and close.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// A burst that does not end is served after this: with [`SPACING`] still within a second.
+const PATIENCE: Duration = Duration::from_millis(800);
+
+/// At least this long between two passes for files or the timer, so that a busy folder or
+/// something that is always due cannot keep us busy too.
+const SPACING: Duration = Duration::from_millis(500);
+
+/// No instant is put further away, so that no setting overflows the clock.
+const LATEST: Duration = Duration::from_hours(24);
+
+/// Decides when to look, from what came in since the last pass ended.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    interval: Duration,
+    /// The interval is over, or something is due.
+    timer: Instant,
+    /// When a pass may run at the earliest.
+    free: Instant,
+    burst: Option<Burst>,
+}
+
+/// Changes that no pass has looked at yet.
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    first: Instant,
+    last: Instant,
+    config: bool,
+}
+
+impl Pace {
+    /// Makes a pace whose first pass is due `now`.
+    pub(super) fn new(interval: Duration, now: Instant) -> Pace {
+        Pace { interval, timer: now, free: now, burst: None }
+    }
+
+    /// Takes in a change.
+    pub(super) fn changed(&mut self, change: Change, now: Instant) {
+        let burst = self.burst.get_or_insert(Burst { first: now, last: now, config: false });
+        burst.last = now;
+        burst.config |= change == Change::Config;
+    }
+
+    /// Takes in the end of a pass, which may name the next look, and forgets what led to it.
+    ///
+    /// The interval counts from here, so ticks that were missed are not made up for.
+    pub(super) fn passed(&mut self, next_look: Option<Duration>, now: Instant) {
+        self.burst = None;
+        self.free = now + SPACING;
+        let wait = next_look.map_or(self.interval, |due| due.min(self.interval));
+        self.timer = now + wait.min(LATEST);
+    }
+
+    /// Takes a new interval into use from the end of the next pass on.
+    pub(super) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
+    /// Returns when the next pass is to run if nothing else happens.
+    pub(super) fn next(&self) -> Instant {
+        let burst = self.burst.map(|burst| (burst.last + QUIET).min(burst.first + PATIENCE));
+        burst.map_or(self.timer, |burst| burst.min(self.timer)).max(self.free)
+    }
+
+    /// Returns why a pass runs at [`Pace::next`].
+    pub(super) fn wake(&self) -> Wake {
+        match self.burst {
+            Some(burst) if burst.config => Wake::ConfigChanged,
+            Some(_) => Wake::FileChanged,
+            None => Wake::Tick,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Instants in ms after a pass that ended at 0, with an interval of 10 s.
+    #[track_caller]
+    fn check(next_look: Option<u64>, changes: &[u64], want: (Wake, u64)) {
+        let zero = Instant::now();
+        let at = |ms| zero + Duration::from_millis(ms);
+        let mut pace = Pace::new(Duration::from_secs(10), zero);
+        assert_eq!(pace.next(), zero, "the first pass is due at once");
+        pace.passed(next_look.map(Duration::from_millis), zero);
+        for &ms in changes {
+            pace.changed(Change::Files, at(ms));
+        }
+        assert_eq!((pace.wake(), (pace.next() - zero).as_millis() as u64), want);
+    }
+
+    #[test]
+    fn the_timer_waits_for_the_interval_or_for_what_is_due() {
+        check(None, &[], (Wake::Tick, 10_000));
+        check(Some(7_000), &[], (Wake::Tick, 7_000));
+        check(Some(60_000), &[], (Wake::Tick, 10_000));
+    }
+
+    #[test]
+    fn what_is_always_due_is_looked_at_twice_a_second() {
+        check(Some(0), &[], (Wake::Tick, 500));
+        check(Some(499), &[], (Wake::Tick, 500));
+        check(Some(501), &[], (Wake::Tick, 501));
+    }
+
+    #[test]
+    fn a_burst_is_looked_at_when_it_is_over() {
+        check(None, &[2_000], (Wake::FileChanged, 2_200));
+        check(None, &[2_000, 2_100, 2_250], (Wake::FileChanged, 2_450));
+    }
+
+    #[test]
+    fn a_burst_that_does_not_end_is_looked_at_within_a_second() {
+        let endless: Vec<u64> = (0..50).map(|n| 2_000 + n * 50).collect();
+        check(None, &endless, (Wake::FileChanged, 2_800));
+    }
+
+    #[test]
+    fn a_change_right_after_a_pass_waits_for_the_spacing() {
+        check(None, &[1], (Wake::FileChanged, 500));
+        check(None, &[400], (Wake::FileChanged, 600));
+    }
+
+    #[test]
+    fn a_burst_does_not_delay_what_is_due() {
+        check(Some(2_050), &[2_000], (Wake::FileChanged, 2_050));
+    }
+
+    #[test]
+    fn a_burst_that_touched_the_configuration_is_a_reload() {
+        let zero = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(10), zero);
+        pace.changed(Change::Config, zero);
+        pace.changed(Change::Files, zero);
+        assert_eq!(pace.wake(), Wake::ConfigChanged);
+        pace.passed(None, zero);
+        assert_eq!(pace.wake(), Wake::Tick);
+    }
+
+    #[test]
+    fn extreme_times_do_not_panic() {
+        let mut pace = Pace::new(Duration::MAX, Instant::now());
+        pace.passed(Some(Duration::MAX), Instant::now());
+        assert!(pace.next() > Instant::now());
+    }
+}
