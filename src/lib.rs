@@ -58,6 +58,7 @@
 //!   before they are shown ([`text`]).
 
 pub mod act;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
@@ -68,6 +69,8 @@ pub mod journal;
 pub mod logging;
 pub mod model;
 pub mod observe;
+pub mod pass;
 pub mod plan;
 pub mod policy;
+pub mod report;
 pub mod text;

@@ -1,0 +1,268 @@
+//! `explain`: everything about one subject.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::history;
+use super::open::setup;
+use super::{Failure, Global, output};
+use crate::exit::Exit;
+use crate::journal::{HistoryFilter, Journal};
+use crate::model::{ActReason, Decision, HoldReason, Policy, SessionKey, Status, Version, span};
+use crate::observe::files::Keep;
+use crate::report::{self, Entry, KeptLane, PassReport};
+use crate::text::escape;
+
+/// The evidence, the verdict and the next step
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Explain {
+    /// A lane's session key, a lock's path, the end of either, a session id, or a holder's pid
+    subject: String,
+}
+
+/// How many earlier actions are shown.
+const EARLIER: u32 = 5;
+
+pub(super) fn explain(global: &Global, command: &Explain) -> Result<Exit, Failure> {
+    let setup = setup(global)?;
+    let wanted = setup.subject(&command.subject);
+    let mut passes = setup.looking()?;
+    let key: SessionKey = command.subject.as_str().into();
+    passes.observer.keep(Keep::RunningAnd(key.clone()));
+    let mut report = passes.run(&|| false)?;
+    report.invocation = global.invocation();
+    let lane = report.kept.iter().find(|lane| lane.key == key);
+    let entries = matching(&report, lane, &command.subject);
+    if entries.is_empty() {
+        let earlier = earlier(&passes.journal, &wanted)?;
+        return unjudged(global, &report, &wanted, lane.is_some(), &earlier);
+    }
+    let mut text = String::new();
+    if !global.json {
+        // Writing to a String cannot fail.
+        let _ = write_head(&report, lane, &entries, global.color.paint(), &mut text);
+    }
+    for entry in entries {
+        let earlier = earlier(&passes.journal, &entry.verdict.subject.id)?;
+        if global.json {
+            text.push_str(&format!("{}\n", object(&report, entry, &earlier)));
+        } else {
+            let _ = write(&report, entry, &earlier, global.color.paint(), &mut text);
+        }
+    }
+    let text = if global.json { text } else { report::shortened(&text, &report) };
+    output(&text)?;
+    Ok(Exit::Success)
+}
+
+/// The subject named exactly, with the locks on its transcript if it is a lane: one of them may
+/// be why it does not answer. Else those whose id, session or pid says so.
+fn matching<'a>(report: &'a PassReport, lane: Option<&KeptLane>, wanted: &str) -> Vec<&'a Entry> {
+    let exact = |entry: &&Entry| {
+        let id = &entry.verdict.subject.id;
+        id == wanted || lane.is_some_and(|lane| lane.locks.contains(id))
+    };
+    let exact: Vec<_> = report.entries.iter().filter(exact).collect();
+    if !exact.is_empty() {
+        return exact;
+    }
+    let lock_of_session = format!("/{wanted}.jsonl.lock");
+    let names = |entry: &&Entry| {
+        let verdict = &entry.verdict;
+        let evidence = |name: &str| match verdict.evidence.0.get(name) {
+            Some(Value::String(text)) => text == wanted,
+            Some(Value::Number(number)) => number.to_string() == wanted,
+            _ => false,
+        };
+        let tail = verdict.subject.id.ends_with(wanted) && wanted.len() >= 4;
+        tail || verdict.subject.id.ends_with(&lock_of_session)
+            || evidence("session_id")
+            || evidence("holder_pid")
+    };
+    report.entries.iter().filter(names).collect()
+}
+
+/// What was done about a subject lately.
+fn earlier(journal: &Journal, subject: &str) -> Result<Vec<Value>, Failure> {
+    let filter = HistoryFilter {
+        subject: Some(subject.to_owned()),
+        limit: Some(EARLIER),
+        ..HistoryFilter::default()
+    };
+    Ok(journal.actions(&filter)?.iter().map(history::action).collect())
+}
+
+/// A lane that does not run, or what was repaired and is gone: there is no judgement to explain.
+fn unjudged(
+    global: &Global,
+    report: &PassReport,
+    subject: &str,
+    is_lane: bool,
+    earlier: &[Value],
+) -> Result<Exit, Failure> {
+    let shown = escape(subject);
+    if is_lane || !earlier.is_empty() {
+        let text = match is_lane {
+            true => format!("{shown} is a lane that does not say `running`"),
+            false => format!("{shown} is not there any more"),
+        };
+        let mut lines = format!("{text}: there is nothing to judge\n");
+        // Writing to a String cannot fail.
+        let _ = write_earlier(earlier, &mut lines);
+        output(&match global.json {
+            true => format!("{}\n", unjudged_object(report, subject, &text, earlier)),
+            false => report::shortened(&lines, report),
+        })?;
+        return Ok(Exit::Success);
+    }
+    let gaps =
+        if report.gaps.is_empty() { "" } else { "; not everything could be seen (clawarden plan)" };
+    let text = format!(
+        "{shown} is no lane and no lock of {}{gaps}; see clawarden plan --all",
+        escape(&report.gateway.state_dir.to_string_lossy())
+    );
+    Err(Failure::new(Exit::Usage, text))
+}
+
+fn unjudged_object(report: &PassReport, subject: &str, text: &str, earlier: &[Value]) -> Value {
+    let lane = json!({ "kind": "lane", "id": subject });
+    json!({
+        "schema": "clawarden.explain/v1",
+        "subject": earlier.first().map_or(lane, |action| action["subject"].clone()),
+        "decision": null,
+        "reason": { "code": null, "text": text },
+        "gateway": report::gateway(&report.gateway),
+        "earlier": earlier,
+    })
+}
+
+fn write_head(
+    report: &PassReport,
+    lane: Option<&KeptLane>,
+    entries: &[&Entry],
+    paint: report::Paint,
+    out: &mut String,
+) -> std::fmt::Result {
+    report::gateway_line(&report.gateway, report.taken_at, paint, out)?;
+    let Some(lane) = lane else { return Ok(()) };
+    if entries.iter().all(|entry| entry.verdict.subject.id != lane.key.0) {
+        let key = escape(&lane.key.0);
+        writeln!(out, "{key} does not say `running`; there is a lock on its transcript")?;
+    }
+    Ok(())
+}
+
+fn write(
+    report: &PassReport,
+    entry: &Entry,
+    earlier: &[Value],
+    paint: report::Paint,
+    out: &mut String,
+) -> std::fmt::Result {
+    writeln!(out)?;
+    report::entry_lines(entry, &report.invocation, paint, out)?;
+    writeln!(out, "\nevidence")?;
+    for (name, value) in &entry.verdict.evidence.0 {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        writeln!(out, "  {name:<20} {}", escape(&value))?;
+    }
+    writeln!(out, "\nthe gateway itself\n  {}", gateway_repairs(report, entry))?;
+    writeln!(out, "\nnext\n  {}", next_step(report, entry))?;
+    write_earlier(earlier, out)
+}
+
+fn write_earlier(earlier: &[Value], out: &mut String) -> std::fmt::Result {
+    if !earlier.is_empty() {
+        writeln!(out, "\nearlier")?;
+    }
+    for action in earlier {
+        let text = |name: &str| action[name].as_str().unwrap_or("in doubt").to_owned();
+        let id = &action["action_id"];
+        writeln!(out, "  {}  action {id} {}: {}", text("at"), text("kind"), text("outcome"))?;
+        writeln!(out, "    {}", escape(action["reason"]["text"].as_str().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+fn object(report: &PassReport, entry: &Entry, earlier: &[Value]) -> Value {
+    let mut value = report::entry(entry);
+    if let Some(object) = value.as_object_mut() {
+        object.insert("gateway".to_owned(), report::gateway(&report.gateway));
+        object.insert("gateway_repairs".to_owned(), gateway_repairs(report, entry).into());
+        object.insert("next".to_owned(), next_step(report, entry).into());
+        object.insert("earlier".to_owned(), earlier.into());
+    }
+    let mut all = json!({ "schema": "clawarden.explain/v1" });
+    if let (Some(all), Some(object)) = (all.as_object_mut(), value.as_object_mut()) {
+        all.append(object);
+    }
+    all
+}
+
+/// What this version repairs by itself, and when: measured on 2026.3.24, 4.15, 5.7, 5.28, 6.11,
+/// 7.1 and 9.6.
+fn gateway_repairs(report: &PassReport, entry: &Entry) -> String {
+    let version = report.gateway.version;
+    match (entry.verdict.policy, version) {
+        (Policy::DeadLock, _) => {
+            "removes dead locks when it starts, and when a message waits for one; not in between"
+                .to_owned()
+        }
+        (Policy::StaleLane, Some(version)) if version < Version::RECOVERS_RUNS => {
+            format!("{version} never repairs such a row; the next message to the lane ends it")
+        }
+        (Policy::StaleLane, Some(version)) => format!(
+            "{version} resumes runs that were interrupted by a crash within seconds of its start; \
+             what says running after the start grace is not repaired any more"
+        ),
+        (Policy::StaleLane, None) => {
+            "its version is not known; from 2026.5.2 on it resumes interrupted runs within seconds \
+             of its start"
+                .to_owned()
+        }
+    }
+}
+
+fn next_step(report: &PassReport, entry: &Entry) -> String {
+    let id = report::quoted(&entry.verdict.subject.id);
+    let command = &report.invocation;
+    match &entry.verdict.decision {
+        Decision::Act(..) => format!(
+            "{command} run --once repairs it; {command} protect {id} --for 1d leaves it alone"
+        ),
+        Decision::Observe(_, ActReason::Silent { .. }) => format!(
+            "set policies.{}.silence to enforce in the configuration to have it repaired",
+            entry.verdict.policy
+        ),
+        Decision::Observe(..) => format!(
+            "set policies.{}.mode to enforce in the configuration to have it repaired",
+            entry.verdict.policy
+        ),
+        Decision::Hold(HoldReason::Protected { .. }) => format!("{command} unprotect {id}"),
+        Decision::Hold(HoldReason::Paused { .. }) => format!("{command} resume"),
+        Decision::Hold(HoldReason::NotOwner { uid }) => {
+            format!("run clawarden as uid {uid}, the user of the gateway")
+        }
+        Decision::Hold(HoldReason::GatewayDown) => {
+            "start the gateway; what it does not repair itself is judged after the start grace"
+                .to_owned()
+        }
+        Decision::Hold(HoldReason::EraNewer) => "install a newer clawarden".to_owned(),
+        Decision::Hold(HoldReason::PassBudget { .. }) => {
+            format!(
+                "{command} run --once does the next ones; the daemon does them at its next pass"
+            )
+        }
+        Decision::Hold(HoldReason::GaveUp { .. }) => {
+            format!("{command} history --since 7d --subject {id} shows what was tried")
+        }
+        Decision::Hold(why) => match why.due_in() {
+            Some(left) => format!("nothing to do; it is judged again in {}", span(left)),
+            None if report.gateway.status != Status::Up => {
+                "nothing is done until the gateway is up".to_owned()
+            }
+            None => "nothing is done while this holds; it is judged again at every pass".to_owned(),
+        },
+    }
+}

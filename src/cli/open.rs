@@ -1,0 +1,133 @@
+//! Opens what commands work on: configuration, state directory, journal.
+
+use std::path::PathBuf;
+
+use super::{Failure, Global};
+use crate::act::Reach;
+use crate::clock::{Clock, FROZEN};
+use crate::config::{self, Loaded};
+use crate::exit::Exit;
+use crate::journal::{self, Instance, Journal};
+use crate::model::UnixMillis;
+use crate::observe::locate::{Install, Request, locate};
+use crate::observe::{Observer, PROC};
+use crate::pass::Passes;
+
+/// The configuration and the state directory that a command line means.
+pub(super) struct Setup {
+    pub(super) loaded: Loaded,
+    pub(super) install: Install,
+    pub(super) clock: Clock,
+    home: PathBuf,
+    proc_root: PathBuf,
+}
+
+pub(super) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Reads the clock of judgements.
+pub(super) fn clock() -> Result<Clock, Failure> {
+    Clock::from_env().map_err(|text| {
+        let text = crate::text::escape(&text).into_owned();
+        Failure::new(Exit::Usage, format!("{FROZEN}={text} is no RFC 3339 time"))
+    })
+}
+
+/// Finds configuration and state directory. Changes nothing.
+pub(super) fn setup(global: &Global) -> Result<Setup, Failure> {
+    let clock = clock()?;
+    let loaded = config::load(global.config.as_deref(), &env)?;
+    let state_dir = global.state_dir.clone().or_else(|| loaded.config.state_dir.clone());
+    let install = locate(&Request { state_dir, env: &env })?;
+    let home = journal::state_home(&|name| std::env::var_os(name))?;
+    let proc_root = global.proc_root.clone().unwrap_or_else(|| PROC.into());
+    Ok(Setup { loaded, install, clock, home, proc_root })
+}
+
+impl Setup {
+    /// The current instant of judgements.
+    pub(super) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// The subject that a command line means: reports cut the state directory from the path of
+    /// a lock, and no session key looks like what is left.
+    pub(super) fn subject(&self, text: &str) -> String {
+        let is_cut = text.starts_with("agents/") && text.ends_with(".lock");
+        let whole = self.install.state_dir.join(text);
+        if is_cut { whole.to_string_lossy().into_owned() } else { text.to_owned() }
+    }
+
+    /// Our own folder for this state directory, existing or not.
+    pub(super) fn dir(&self) -> Result<PathBuf, Failure> {
+        Ok(journal::watch_dir(&self.home, &self.install.state_dir)?)
+    }
+
+    /// Our own folder for this state directory, made if it is missing.
+    pub(super) fn made_dir(&self) -> Result<PathBuf, Failure> {
+        Ok(journal::prepare(&self.home, &self.install.state_dir)?)
+    }
+
+    /// Passes that only look: nothing is written anywhere.
+    pub(super) fn looking(self) -> Result<Passes, Failure> {
+        let dir = self.dir()?;
+        let journal = Journal::open_read_only(&dir)?;
+        Ok(self.passes(dir, journal, Reach::DryRun))
+    }
+
+    /// Passes that act, and the lock that makes us the only ones.
+    pub(super) fn acting(self) -> Result<Acting, Failure> {
+        let dir = self.made_dir()?;
+        let instance = Instance::take(&dir)?;
+        let opened = Journal::open(&instance, self.now())?;
+        let passes = self.passes(dir, opened.journal, Reach::Live);
+        Ok(Acting { passes, set_aside: opened.set_aside, instance })
+    }
+
+    /// Actions beside a daemon that may be running, such as `undo`.
+    pub(super) fn beside(self) -> Result<Passes, Failure> {
+        let dir = self.made_dir()?;
+        let journal = Journal::open_beside(&dir)?;
+        Ok(self.passes(dir, journal, Reach::Live))
+    }
+
+    fn passes(self, dir: PathBuf, journal: Journal, reach: Reach) -> Passes {
+        let config = self.loaded.config;
+        let grace = config.start_grace;
+        let observer = Observer::new(self.install, &self.proc_root, grace, Box::new(env));
+        Passes {
+            config,
+            observer,
+            journal,
+            dir,
+            reach,
+            clock: self.clock,
+            count: 0,
+            explains_healthy: true,
+            not_up: None,
+            before: |_| {},
+        }
+    }
+}
+
+/// Passes that act.
+pub(super) struct Acting {
+    pub(super) passes: Passes,
+    /// Where a damaged journal lies that had to be replaced.
+    set_aside: Option<PathBuf>,
+    /// Held for as long as the passes live.
+    pub(super) instance: Instance,
+}
+
+impl Acting {
+    /// What must be told about a journal that had to be replaced.
+    pub(super) fn loss(&self) -> Option<String> {
+        let path = self.set_aside.as_ref()?.to_string_lossy();
+        let path = crate::text::escape(&path);
+        Some(format!(
+            "the journal was damaged; it lies in {path} and a new one was begun; pauses and \
+             protections are forgotten"
+        ))
+    }
+}

@@ -1,0 +1,7 @@
+//! The `clawarden` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    clawarden::cli::main().into()
+}

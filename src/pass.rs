@@ -1,0 +1,352 @@
+//! One pass: observe, evaluate, plan, act, verify, record.
+//!
+//! The same for the daemon, `run --once` and `plan`. A dry run writes nothing, neither beside the
+//! gateway nor in our own state.
+
+mod undo;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+use tracing::{info, warn};
+
+use crate::act::{self, Actuator, Performed, Quarantine, Reach, Step};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::chain;
+use crate::journal::{
+    self, Absent, ActionLock, InstanceError, Intent, Journal, JournalError, VerdictNote,
+};
+use crate::model::{
+    Action, ActionId, Decision, History, Lane, Outcome, ProcessId, Snapshot, Status, UnixMillis,
+    Verdict,
+};
+use crate::observe::{ObserveError, Observer};
+use crate::plan;
+use crate::policy::{self, Context};
+use crate::report::{self, Done, Entry, KeptLane, PassReport, Recovered};
+use crate::text::escape;
+
+pub use undo::Undone;
+
+/// How long a pass waits for an `undo`, `pause` or `protect` that is being carried out.
+const ACTION_LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// Everything passes need, kept from one to the next.
+#[derive(Debug)]
+pub struct Passes {
+    /// What the user wants.
+    pub config: Config,
+    /// Looks at the world.
+    pub observer: Observer,
+    /// Remembers.
+    pub journal: Journal,
+    /// Our own folder for this state directory.
+    pub dir: PathBuf,
+    /// Whether anything is changed.
+    pub reach: Reach,
+    /// Tells the time.
+    pub clock: Clock,
+    /// How many passes were run.
+    pub count: u64,
+    /// Whether healthy subjects are reported with their evidence.
+    pub explains_healthy: bool,
+    /// When a gateway process was last seen alive and not up.
+    pub not_up: Option<(ProcessId, UnixMillis)>,
+    /// Called before each step of an action. Does nothing, except in tests that end the process
+    /// there.
+    pub before: fn(Step),
+}
+
+/// Why a pass could not be run to its end.
+#[derive(Debug, Error)]
+pub enum PassError {
+    /// Nothing could be looked at.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// Our own memory cannot be read or written. Without it nothing is done.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Another of our processes acts, and does not end.
+    #[error(transparent)]
+    Busy(#[from] InstanceError),
+}
+
+impl Passes {
+    /// Runs one pass. `stop` is asked between two actions.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if nothing could be seen, or nothing could be remembered. What was done
+    /// until then is in the journal.
+    pub fn run(&mut self, stop: &dyn Fn() -> bool) -> Result<PassReport, PassError> {
+        self.count += 1;
+        let now = self.clock.now();
+        let mut history = self.journal.load_history(now)?;
+        let snapshot = self.observer.look(now)?;
+        let record = policy::host_record(history.host.as_ref(), &snapshot.host, now);
+        history.host = Some(record);
+        if let (Status::Starting | Status::Unknown, Some(process)) =
+            (snapshot.gateway.status, snapshot.gateway.process)
+        {
+            self.not_up = Some((process.id, now));
+        }
+        history.not_up = self.not_up;
+        let context = Context {
+            snapshot: &snapshot,
+            history: &history,
+            explains_healthy: self.explains_healthy,
+            start_grace: self.config.start_grace,
+        };
+        let verdicts = policy::evaluate(context, &self.config.policies);
+        let acts = verdicts.iter().any(|verdict| matches!(verdict.decision, Decision::Act(..)));
+        // Off switches are looked at once more under the lock: a `pause` that has returned holds.
+        let _lock = if acts && self.reach == Reach::Live {
+            let lock = ActionLock::take(&self.dir, ACTION_LOCK_WAIT)?;
+            self.journal.refresh_history(&mut history, now)?;
+            Some(lock)
+        } else {
+            None
+        };
+        let (limits, confirm) = (self.config.limits, self.config.confirm);
+        let planned = plan::plan(verdicts, &history, limits, confirm, now);
+        let history = plan::remember(history, &planned, limits, confirm, now);
+        let pass_id = format!("{:x}-{:x}-{}", now.0, std::process::id(), self.count);
+        let (entries, history) = self.act(planned, history, &snapshot, &pass_id, stop)?;
+        if self.reach == Reach::Live {
+            self.record(&entries, &history, &snapshot)?;
+        }
+        Ok(report(snapshot, entries, pass_id, self.reach))
+    }
+
+    fn act(
+        &mut self,
+        planned: Vec<Verdict>,
+        mut history: History,
+        snapshot: &Snapshot,
+        pass_id: &str,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(Vec<Entry>, History), PassError> {
+        let mut entries = Vec::with_capacity(planned.len());
+        for verdict in planned {
+            let done = match &verdict.decision {
+                Decision::Act(action, _) if !stop() => {
+                    let done = self.carry_out(&verdict, action, snapshot, pass_id)?;
+                    history = plan::acted(history, &verdict, done.outcome, snapshot.taken_at);
+                    Some(done)
+                }
+                _ => None,
+            };
+            entries.push(Entry { verdict, done });
+        }
+        Ok((entries, history))
+    }
+
+    /// The intent is durable before the act, the outcome after.
+    fn carry_out(
+        &mut self,
+        verdict: &Verdict,
+        action: &Action,
+        snapshot: &Snapshot,
+        pass_id: &str,
+    ) -> Result<Done, PassError> {
+        if self.reach == Reach::DryRun {
+            let performed = self.perform(ActionId(0), action);
+            return Ok(done(None, performed));
+        }
+        let id = self.journal.intend(&intent(verdict, action, snapshot, pass_id))?;
+        let performed = self.perform(id, action);
+        let done = done(Some(id), performed);
+        (self.before)(Step::Conclude);
+        self.journal.conclude(id, done.outcome, done.error.as_deref(), self.clock.now())?;
+        log_action(verdict, action, &done);
+        Ok(done)
+    }
+
+    fn perform(&self, id: ActionId, action: &Action) -> Result<Performed, act::ActError> {
+        let is_alive = |process| self.observer.is_alive(process);
+        self.with_actuator(&is_alive, |actuator| actuator.perform(id, action))
+    }
+
+    /// Lends an actuator over this state directory's quarantine.
+    pub fn with_actuator<T>(
+        &self,
+        is_alive: &dyn Fn(ProcessId) -> bool,
+        work: impl FnOnce(&Actuator<'_>) -> T,
+    ) -> T {
+        work(&Actuator {
+            reach: self.reach,
+            quarantine: Quarantine::new(self.dir.join(journal::QUARANTINE)),
+            clock: self.clock,
+            own: self.observer.own_process(),
+            is_alive,
+            wait: &std::thread::sleep,
+            before: &self.before,
+        })
+    }
+
+    fn record(
+        &mut self,
+        entries: &[Entry],
+        history: &History,
+        snapshot: &Snapshot,
+    ) -> Result<(), PassError> {
+        self.journal.save_history(history)?;
+        let suspects: Vec<_> = entries.iter().filter(|entry| entry.verdict.suspect).collect();
+        let notes: Vec<_> = suspects.iter().map(|entry| note(&entry.verdict)).collect();
+        let absent = if snapshot.gaps.is_empty() { Absent::Resolved } else { Absent::Unknown };
+        let changes = self.journal.note_verdicts(&notes, absent, snapshot.taken_at)?;
+        for index in changes.changed {
+            if suspects[index].done.is_some() {
+                continue; // Said when it was done.
+            }
+            let note = &notes[index];
+            info!(
+                "{} {} {}: {} policy={} code={}",
+                note.decision,
+                note.subject.kind.name(),
+                escape(&note.subject.id),
+                escape(&note.text),
+                note.policy,
+                note.code,
+            );
+        }
+        for (policy, subject) in changes.resolved {
+            let id = escape(&subject.id);
+            info!("resolved {} {id}: no longer found wrong policy={policy}", subject.kind.name());
+        }
+        Ok(())
+    }
+
+    /// Brings every action that an earlier run began and did not conclude to its end, by looking
+    /// at what it left. Never repeats one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the journal cannot be read or written.
+    pub fn recover(&mut self) -> Result<Vec<Recovered>, PassError> {
+        let _lock = ActionLock::take(&self.dir, ACTION_LOCK_WAIT)?;
+        let mut recovered = Vec::new();
+        for record in self.journal.in_doubt()? {
+            let found = self.with_actuator(&|_| true, |actuator| act::recover(actuator, record.id));
+            let (outcome, note) = match found {
+                Ok(performed) => (performed.outcome, performed.note),
+                Err(error) => (Outcome::Failed, Some(chain(&error))),
+            };
+            let words = note.as_deref().unwrap_or("found to be complete");
+            if record.intent.undo_of.is_some() {
+                self.leave_alone(&record.intent.subject.id, outcome)?;
+            }
+            self.journal.resolve(record.id, outcome, words, self.clock.now())?;
+            let subject = record.intent.subject.id;
+            warn!(
+                "action {} on {} was interrupted; now {outcome}: {}",
+                record.id,
+                escape(&subject),
+                escape(words)
+            );
+            recovered.push(Recovered { action_id: record.id, subject, outcome, note });
+        }
+        Ok(recovered)
+    }
+
+    /// Forgets what is older than the configuration says, in the journal and in quarantine.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the journal cannot be written.
+    pub fn prune(&mut self) -> Result<(), PassError> {
+        let gone = self.journal.prune(self.config.retention, self.clock.now())?;
+        let quarantine = Quarantine::new(self.dir.join(journal::QUARANTINE));
+        for id in gone {
+            if let Err(error) = quarantine.forget(id) {
+                warn!("failed to remove what was kept of action {id}: {error}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn note(verdict: &Verdict) -> VerdictNote<'_> {
+    VerdictNote {
+        policy: verdict.policy,
+        subject: &verdict.subject,
+        decision: verdict.decision.name(),
+        code: verdict.decision.code(),
+        text: verdict.decision.text(),
+    }
+}
+
+fn intent(verdict: &Verdict, action: &Action, snapshot: &Snapshot, pass_id: &str) -> Intent {
+    let detail = serde_json::json!({
+        "action": report::action(action),
+        "evidence": verdict.evidence,
+    });
+    Intent {
+        pass_id: pass_id.to_owned(),
+        boot_id: snapshot.host.boot_id.clone(),
+        policy: verdict.policy,
+        subject: verdict.subject.clone(),
+        incarnation: verdict.incarnation.clone(),
+        kind: action.kind().to_owned(),
+        detail: detail.to_string(),
+        reason_code: verdict.decision.code().to_owned(),
+        reason_text: verdict.decision.text(),
+        intended_at: snapshot.taken_at,
+        undo_of: None,
+    }
+}
+
+fn done(action_id: Option<ActionId>, performed: Result<Performed, act::ActError>) -> Done {
+    match performed {
+        Ok(Performed { outcome, note }) => Done { outcome, action_id, note, error: None },
+        Err(error) => {
+            let error = Some(chain(&error));
+            Done { outcome: Outcome::Failed, action_id, note: None, error }
+        }
+    }
+}
+
+/// One complete line: what was done to what, why, and how to find and undo it.
+fn log_action(verdict: &Verdict, action: &Action, done: &Done) {
+    let id = done.action_id.map(|id| id.to_string()).unwrap_or_default();
+    let (kind, subject) = (verdict.subject.kind.name(), escape(&verdict.subject.id));
+    let (policy, code) = (verdict.policy, verdict.decision.code());
+    let (action, outcome) = (action.kind(), done.outcome);
+    let text = verdict.decision.text();
+    let more = done.error.as_deref().map(|error| format!("failed to {error}"));
+    let more = more.or_else(|| done.note.clone()).unwrap_or(text);
+    let line = format!(
+        "{action} {kind} {subject}: {outcome}: {} policy={policy} code={code} action={id}",
+        escape(&more)
+    );
+    match outcome {
+        Outcome::Failed | Outcome::Unverified => warn!("{line}"),
+        _ => info!("{line}"),
+    }
+}
+
+fn kept(lane: &Lane, snapshot: &Snapshot) -> KeptLane {
+    let locks = snapshot.locks.iter().filter(|lock| lock.guards(lane));
+    let locks = locks.map(|lock| lock.path.to_string_lossy().into_owned()).collect();
+    KeptLane { key: lane.key.clone(), locks }
+}
+
+fn report(snapshot: Snapshot, entries: Vec<Entry>, pass_id: String, reach: Reach) -> PassReport {
+    PassReport {
+        pass_id,
+        taken_at: snapshot.taken_at,
+        dry_run: reach == Reach::DryRun,
+        kept: snapshot.lanes.iter().map(|lane| kept(lane, &snapshot)).collect(),
+        holders: snapshot.locks.iter().filter_map(crate::model::Lock::live_holder).collect(),
+        gateway: snapshot.gateway,
+        gaps: snapshot.gaps,
+        entries,
+        lanes: snapshot.lanes_total,
+        locks: snapshot.locks.len(),
+        all: false,
+        recovered: Vec::new(),
+        invocation: "clawarden".to_owned(),
+    }
+}
