@@ -1,0 +1,7 @@
+//! The program, as a person, a script and a service manager use it.
+
+mod daemon;
+mod exit_codes;
+mod output;
+pub(crate) mod stage;
+mod switches;

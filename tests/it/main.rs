@@ -1,0 +1,11 @@
+//! Integration tests of the whole crate.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod architecture;
+mod capture;
+mod cli;
+mod crash;
+mod hostile;
+mod race;
+mod readme;
+mod scenario;
