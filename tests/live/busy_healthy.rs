@@ -1,0 +1,62 @@
+//! Healthy gateways under load, with the daemon beside each: two minutes in which nothing may happen.
+
+use std::process::{Child, Stdio};
+
+use serde::Deserialize;
+
+use crate::gateway::Gateway;
+use crate::home::Home;
+use crate::lab::{self, Lab};
+use crate::report::Report;
+use crate::wait::{pass_time, seconds};
+use crate::watchdog::{Daemon, Watchdog};
+
+/// The load outlasts the watch, so that no lane falls silent while it is watched.
+const WATCH_SECONDS: u64 = 120;
+const LOAD_SECONDS: &str = "135";
+
+#[test]
+fn leaves_two_busy_gateways_alone_for_two_minutes() {
+    let (Some(old), Some(new)) = (Lab::open("2026.4.15"), Lab::open("2026.7.1")) else { return };
+    let homes = [Home::new(old), Home::new(new)];
+    let gateways = homes.each_ref().map(Gateway::start);
+    let load = homes.each_ref().map(drive);
+    let daemons = homes.each_ref().map(|home| Watchdog::new(home).daemon());
+    pass_time(seconds(WATCH_SECONDS));
+    let watched = daemons.map(Daemon::stop);
+    let tallies = load.map(Tally::of);
+
+    for (passes, gateway) in watched.iter().zip(&gateways) {
+        assert!(passes.len() >= 60, "only {} passes in two minutes", passes.len());
+        passes.iter().for_each(Report::assert_idle);
+        let last = passes.last().unwrap();
+        assert_eq!(last.gateway.status, "up");
+        assert_eq!(last.gateway.pid, Some(gateway.pid()));
+        assert!(last.gaps.is_empty(), "{:?}", last.gaps);
+    }
+    for tally in tallies {
+        assert!(tally.failed.is_empty(), "{tally:?}");
+        assert!(tally.ok >= 40, "{tally:?}");
+    }
+}
+
+/// What became of the turns of one gateway.
+#[derive(Debug, Deserialize)]
+struct Tally {
+    ok: u64,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    fn of(load: Child) -> Self {
+        let said = load.wait_with_output().unwrap();
+        assert!(said.status.success(), "the load ends well");
+        serde_json::from_slice(&said.stdout).unwrap()
+    }
+}
+
+fn drive(home: &Home) -> Child {
+    let mut command = home.lab.node();
+    command.arg(lab::script("busy.mjs")).arg(home.port.to_string()).arg(home.token_file());
+    command.arg(LOAD_SECONDS).stdout(Stdio::piped()).spawn().unwrap()
+}

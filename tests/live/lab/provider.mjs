@@ -1,0 +1,61 @@
+// A model provider on loopback that speaks the OpenAI chat format and misbehaves on request.
+// usage: node provider.mjs MODEFILE STATSFILE PORTFILE
+// Modes: `ok` answers, `hang` takes the request and never sends a byte, `delay:S` is silent for S seconds,
+// `slow:S` streams a word per second for S seconds. A mark [[say:MODE]] in the last user message that no answer
+// followed yet wins over MODEFILE, so that one lane hangs while others work.
+import fs from "node:fs";
+import http from "node:http";
+
+const [modeFile, statsFile, portFile] = process.argv.slice(2);
+const stats = { requests: 0, open: 0, finished: 0, cut: 0 };
+const put = (file, text) => { fs.writeFileSync(`${file}.new`, text); fs.renameSync(`${file}.new`, file); };
+const count = change => { change(); put(statsFile, JSON.stringify(stats)); };
+const wait = seconds => new Promise(done => setTimeout(done, seconds * 1000));
+const plain = content => Array.isArray(content) ? content.map(part => part?.text ?? "").join(" ") : String(content ?? "");
+
+function modeOf(messages) {
+  const answered = messages.findLastIndex(m => m.role === "assistant");
+  const asked = messages.slice(answered + 1).filter(m => m.role === "user").map(m => plain(m.content)).join("\n");
+  const mark = [...asked.matchAll(/\[\[say:([^\]]+)\]\]/g)].at(-1);
+  return mark ? mark[1] : fs.readFileSync(modeFile, "utf8").trim();
+}
+
+async function answer(request, res) {
+  const [mode, seconds] = modeOf(request.messages ?? []).split(":");
+  if (mode === "hang") return;
+  if (mode === "delay") await wait(Number(seconds));
+  if (res.destroyed) return;
+  const head = { id: `c${stats.requests}`, created: Math.floor(Date.now() / 1000), model: request.model ?? "fake-1" };
+  const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
+  const text = `answer ${stats.requests}`;
+  if (!request.stream) {
+    const choices = [{ index: 0, message: { role: "assistant", content: text }, finish_reason: "stop" }];
+    res.writeHead(200, { "content-type": "application/json" });
+    return void res.end(JSON.stringify({ ...head, object: "chat.completion", choices, usage }));
+  }
+  res.writeHead(200, { "content-type": "text/event-stream" });
+  const chunk = (choices, more = {}) => res.write(`data: ${JSON.stringify({ ...head, object: "chat.completion.chunk", choices, ...more })}\n\n`);
+  chunk([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]);
+  for (let word = 0; mode === "slow" && word < Number(seconds) && !res.destroyed; word++) {
+    chunk([{ index: 0, delta: { content: `w${word} ` }, finish_reason: null }]);
+    await wait(1);
+  }
+  chunk([{ index: 0, delta: { content: text }, finish_reason: null }]);
+  chunk([{ index: 0, delta: {}, finish_reason: "stop" }]);
+  chunk([], { usage });
+  res.end("data: [DONE]\n\n");
+}
+
+const server = http.createServer((req, res) => {
+  let body = "";
+  req.on("data", part => { body += part; });
+  req.on("end", () => {
+    if (req.url.endsWith("/models")) return void res.end(JSON.stringify({ object: "list", data: [{ id: "fake-1", object: "model" }] }));
+    count(() => { stats.requests++; stats.open++; });
+    res.on("close", () => count(() => { stats.open--; res.writableFinished ? stats.finished++ : stats.cut++; }));
+    let request = {};
+    try { request = JSON.parse(body); } catch { /* answered like an empty request */ }
+    answer(request, res).catch(() => res.destroy());
+  });
+});
+server.listen(0, "127.0.0.1", () => { count(() => {}); put(portFile, String(server.address().port)); });

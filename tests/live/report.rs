@@ -1,0 +1,120 @@
+//! The pass report, as its readers see it (`clawarden.pass/v1`).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One pass.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Report {
+    schema: String,
+    pub(crate) gateway: GatewayFacts,
+    pub(crate) gaps: Vec<Value>,
+    pub(crate) verdicts: Vec<Verdict>,
+    summary: Summary,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct GatewayFacts {
+    pub(crate) status: String,
+    pub(crate) pid: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Verdict {
+    pub(crate) policy: String,
+    pub(crate) subject: Subject,
+    pub(crate) decision: String,
+    pub(crate) reason: Reason,
+    pub(crate) outcome: Option<String>,
+    action_id: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Subject {
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reason {
+    pub(crate) code: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Summary {
+    acted: u64,
+    failed: u64,
+    #[serde(default)]
+    unverified: u64,
+}
+
+impl Report {
+    #[track_caller]
+    pub(crate) fn parse(text: &str) -> Self {
+        let report: Self =
+            serde_json::from_str(text).unwrap_or_else(|e| panic!("no pass report ({e}): {text}"));
+        assert_eq!(report.schema, "clawarden.pass/v1");
+        assert_eq!(report.summary.failed, 0, "{report:#?}");
+        assert_eq!(report.summary.unverified, 0, "{report:#?}");
+        report
+    }
+
+    /// Exactly these subjects of `policy` were repaired and verified; nothing else was done.
+    ///
+    /// A subject is named by its id, or by the end of it where the id is a path.
+    #[track_caller]
+    pub(crate) fn assert_acted(&self, policy: &str, subjects: &[&str]) {
+        let acts: Vec<_> = self.verdicts.iter().filter(|v| v.decision == "act").collect();
+        let known = |v: &&&Verdict| v.policy == policy && v.names_one_of(subjects);
+        assert_eq!(acts.len(), subjects.len(), "{self:#?}");
+        assert!(acts.iter().filter(known).count() == subjects.len(), "{self:#?}");
+        assert!(acts.iter().all(|v| v.outcome.as_deref() == Some("done")), "{self:#?}");
+        assert_eq!(self.summary.acted, subjects.len() as u64, "{self:#?}");
+    }
+
+    /// Nothing was done.
+    #[track_caller]
+    pub(crate) fn assert_idle(&self) {
+        self.assert_acted("any", &[]);
+    }
+
+    /// `policy` saw `subject` and left it alone; returns the reason code.
+    #[track_caller]
+    pub(crate) fn held(&self, policy: &str, subject: &str) -> &str {
+        let verdict = self.verdict(policy, subject);
+        assert_eq!(verdict.decision, "hold", "{verdict:#?}");
+        &verdict.reason.code
+    }
+
+    /// The reason code of what `policy` said of `subject`, if it said anything.
+    pub(crate) fn code(&self, policy: &str, subject: &str) -> Option<&str> {
+        let of = |v: &&Verdict| v.policy == policy && v.names_one_of(&[subject]);
+        self.verdicts.iter().find(of).map(|v| &*v.reason.code)
+    }
+
+    /// The id that `undo` takes, of what `policy` did to `subject`.
+    #[track_caller]
+    pub(crate) fn action_id(&self, policy: &str, subject: &str) -> String {
+        match &self.verdict(policy, subject).action_id {
+            Some(Value::String(id)) => id.clone(),
+            Some(Value::Number(id)) => id.to_string(),
+            other => panic!("no action id: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn verdict(&self, policy: &str, subject: &str) -> &Verdict {
+        let mut found =
+            self.verdicts.iter().filter(|v| v.policy == policy && v.names_one_of(&[subject]));
+        let verdict = found.next().unwrap_or_else(|| panic!("{policy} {subject}: {self:#?}"));
+        assert!(found.next().is_none(), "{policy} judged {subject} twice: {self:#?}");
+        verdict
+    }
+}
+
+impl Verdict {
+    fn names_one_of(&self, subjects: &[&str]) -> bool {
+        subjects
+            .iter()
+            .any(|s| self.subject.id == *s || self.subject.id.ends_with(&format!("/{s}")))
+    }
+}
