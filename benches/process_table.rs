@@ -1,0 +1,83 @@
+//! What one refresh of the process table costs, as ratios against floors of the same run.
+//!
+//! `cargo bench --bench process_table [-- SLEEPERS]`: on a captured table of 3,000 processes,
+//! and on `/proc`, with SLEEPERS children added. CPU time of this process, as wall time is noisy.
+//! Floors: the listing plus the stat of new processes, of which there are none here; and the
+//! stat of all, read by hand in the plainest way.
+
+#![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
+
+mod measure;
+mod stage;
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Duration;
+
+use clawarden::model::UnixMillis;
+use clawarden::observe::process::Table;
+use measure::{Budget, floor, millis};
+use rustix::time::{ClockId, clock_gettime};
+use stage::processes::{self, Idle};
+
+const CAPTURED: u32 = 3000;
+const ROUNDS: usize = 100;
+
+fn main() {
+    // `cargo bench` adds `--bench`, `cargo test --benches` runs it without.
+    let sleepers = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(0);
+    let captured = tempfile::tempdir().unwrap();
+    processes::capture(captured.path(), CAPTURED, Path::new("/nowhere"), 1);
+    let mut table = measure::Table::default();
+    compare("captured", captured.path(), &mut table);
+    let _idle = Idle::start(sleepers);
+    compare("/proc", Path::new("/proc"), &mut table);
+    table.print();
+}
+
+fn compare(name: &str, root: &Path, report: &mut measure::Table) {
+    let mut table = Table::new(root);
+    // Nothing began in the last minute before this.
+    let now = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap();
+    let later = now + Duration::from_secs(61);
+    let table = RefCell::new(&mut table);
+    let refresh = |uptime| table.borrow_mut().refresh_at(UnixMillis(0), uptime).unwrap();
+    refresh(None);
+    // Each begins with the kernel's caches as a listing leaves them.
+    let [listing, steady, full_floor, full] = cpu(
+        &|| drop(floor::list(root)),
+        [
+            &|| drop(floor::list(root)),
+            &|| refresh(Some(later)),
+            &|| assert_ne!(floor::stat_all(root), 0),
+            &|| refresh(None),
+        ],
+    )
+    .map(millis);
+    let what = |what: &str| format!("{name}, {} processes: {what}", table.borrow().iter().count());
+    // What is read in turn, at least 16 of them, outweighs the listing of few.
+    let is_large = table.borrow().iter().count() > 2000;
+    let budget = if is_large { Budget::Times(1.3) } else { Budget::Any };
+    report.row(&what("steady (floor: listing)"), "ms CPU", listing, steady, budget);
+    report.row(&what("full (floor: stat of all)"), "ms CPU", full_floor, full, Budget::Any);
+    report.row(&what("steady to full floor"), "ms CPU", full_floor, steady, Budget::Any);
+}
+
+/// Returns the median CPU time of each, after `before`, which is not counted. They take turns, so
+/// that a slow spell hits them all.
+fn cpu<const N: usize>(before: &dyn Fn(), works: [&dyn Fn(); N]) -> [Duration; N] {
+    let now = || Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap();
+    let mut times = [const { Vec::new() }; N];
+    for _ in 0..ROUNDS {
+        for (work, times) in works.iter().zip(&mut times) {
+            before();
+            let begun = now();
+            work();
+            times.push(now() - begun);
+        }
+    }
+    times.map(|mut times| {
+        times.sort_unstable();
+        times[ROUNDS / 2]
+    })
+}
