@@ -181,6 +181,7 @@ impl Passes {
             clock: self.clock,
             own: self.observer.own_process(),
             is_alive,
+            census: &act::NoCensus,
             wait: &std::thread::sleep,
             before: &self.before,
         })

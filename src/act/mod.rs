@@ -9,6 +9,8 @@
 //! about to happen; [`recover`] finishes or reverts whatever a crash left.
 #![expect(clippy::disallowed_methods, reason = "this is the actuator; see .clippy.toml")]
 
+mod census;
+mod end_tree;
 mod error;
 mod file;
 mod lock;
@@ -22,6 +24,7 @@ mod undo;
 use std::fmt;
 use std::time::Duration;
 
+pub use census::{Census, NoCensus};
 pub use error::ActError;
 pub use quarantine::{Manifest, Quarantine, RowManifest};
 pub use recover::recover;
@@ -52,6 +55,8 @@ pub struct Actuator<'a> {
     /// Answers whether that very process is alive now. Asked right before each change: under
     /// another gateway, or none, the judgement is void.
     pub is_alive: &'a dyn Fn(ProcessId) -> bool,
+    /// Looks at processes again, while a tree of them is ended.
+    pub census: &'a dyn Census,
     /// Waits for so long; a test may do something meanwhile.
     pub wait: &'a dyn Fn(Duration),
     /// Called before each step. Does nothing, except in tests that end the process there.
@@ -120,6 +125,7 @@ impl Actuator<'_> {
                 lock::release(self, id, path, expected)
             }
             Action::Settle(edit) => row::settle(self, id, edit),
+            Action::EndTree(end) => end_tree::end(self, id, end),
         }
     }
 }

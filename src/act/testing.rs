@@ -43,6 +43,7 @@ impl Place {
             clock: Clock::Frozen(NOW),
             own: Some(ProcessId { pid: 99, start_ticks: 5 }),
             is_alive,
+            census: &super::NoCensus,
             wait: &nothing_meanwhile,
             before,
         }

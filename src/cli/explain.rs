@@ -216,6 +216,11 @@ fn gateway_repairs(report: &PassReport, entry: &Entry) -> String {
             "{version} resumes runs that were interrupted by a crash within seconds of its start; \
              what says running after the start grace is not repaired any more"
         ),
+        (Policy::OrphanProcess | Policy::LeakedProcess | Policy::RunawayAgent, _) => {
+            "looks for agents it left behind when ACP is first used after its start, and only for \
+             those of its own wrapper whose parent is pid 1 (2026.7.1); earlier versions never look"
+                .to_owned()
+        }
         (Policy::StaleLane, None) => {
             "its version is not known; from 2026.5.2 on it resumes interrupted runs within seconds \
              of its start"

@@ -1,6 +1,7 @@
 //! What the files say, as one document, and the checked configuration that follows from it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_yaml::{Error, Mapping, Value};
@@ -8,11 +9,12 @@ use serde_yaml::{Error, Mapping, Value};
 use super::duration::Written;
 use super::keys::KEYS;
 use super::{Config, value};
-use crate::model::Mode;
+use crate::model::{Family, Mode};
 use crate::plan::settings::{Confirm, Limits};
 use crate::policy::LanePattern;
 use crate::policy::settings::{
-    DeadLock, LaneRepair, Override, Policies, StaleLane, StaleLaneOverride,
+    CpuLimit, DeadLock, FamilyRule, LaneRepair, LeakedProcess, OrphanProcess, Override, Policies,
+    RunawayAgent, StaleLane, StaleLaneOverride,
 };
 
 /// Lays each document over the ones before it, the first over the built-in default. A later
@@ -166,10 +168,34 @@ impl File {
             policies: Policies {
                 stale_lane: self.policies.stale_lane.checked(),
                 dead_lock: self.policies.dead_lock.checked(),
+                orphan_process: orphan_process(),
+                leaked_process: LeakedProcess {
+                    mode: Mode::Observe,
+                    after: Duration::from_secs(600),
+                },
+                runaway_agent: RunawayAgent {
+                    mode: Mode::Observe,
+                    cpu: Some(CpuLimit { percent: 90, over: Duration::from_secs(900) }),
+                    memory: Some(2 << 30),
+                    age: None,
+                },
                 overrides: self.overrides.into_iter().map(OverrideItem::checked).collect(),
             },
             retention: self.journal.keep.0,
         }
+    }
+}
+
+fn orphan_process() -> OrphanProcess {
+    let rule = |family: Family| {
+        let mode = if family.name == "claude" { Mode::Enforce } else { Mode::Observe };
+        FamilyRule { family, mode, min_age: None, term_wait: None, looks: None }
+    };
+    OrphanProcess {
+        mode: Mode::Enforce,
+        min_age: Duration::from_secs(120),
+        term_wait: Duration::from_secs(10),
+        families: crate::policy::families::built_in().into_iter().map(rule).collect(),
     }
 }
 

@@ -78,7 +78,7 @@ fn controls(db: &Connection, now: UnixMillis) -> rusqlite::Result<Controls> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Folder, NOW, at, lane};
+    use super::super::testing::{Folder, NOW, at};
     use super::*;
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
         command.protect("a", at(30)).unwrap();
         daemon.refresh_history(&mut history, NOW).unwrap();
         assert_eq!(history.controls.paused, Some((at(60), "upgrade".to_owned())));
-        assert_eq!(history.controls.protects(&lane("a"), NOW), Some(at(30)));
+        assert_eq!(history.controls.protects("a", NOW), Some(at(30)));
         assert!(command.resume().unwrap() && command.unprotect("a").unwrap());
         daemon.refresh_history(&mut history, NOW).unwrap();
         assert_eq!(history.controls, Controls::default());

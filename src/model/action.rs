@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LockStamp, ProcessId, Row, SessionKey, Transcript, UnixMillis};
+use super::{BootId, LockStamp, ProcessId, Row, SessionKey, Transcript, UnixMillis};
 
 /// A change to the world, complete: the actuator is left nothing to choose.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +24,8 @@ pub enum Action {
     },
     /// Write the end of a dead run into its row.
     Settle(Box<RowEdit>),
+    /// End a tree of processes that nobody can reach any more, or that the user wants ended.
+    EndTree(Box<TreeEnd>),
 }
 
 impl Action {
@@ -32,8 +35,52 @@ impl Action {
         match self {
             Action::ReleaseLock { .. } => "release_lock",
             Action::Settle(_) => "settle",
+            Action::EndTree(_) => "end_tree",
         }
     }
+}
+
+/// A tree of processes to end, and what it was judged by.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TreeEnd {
+    /// The boot in which these identities mean anything.
+    pub boot: BootId,
+    /// The topmost process.
+    pub root: ProcessId,
+    /// All of the tree as it was judged, the root first. What it has become since is looked for
+    /// anew, and every new member must pass the same guards.
+    pub members: Vec<ProcessId>,
+    /// Why it is to end. Judged once more right before the first signal.
+    pub cause: EndCause,
+    /// How long it has after SIGTERM before SIGKILL.
+    pub term_wait: Duration,
+    /// The record to be closed first, so that nothing starts it again.
+    pub record: Option<RecordClose>,
+}
+
+/// Why a tree is to end.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndCause {
+    /// Nobody can reach it any more.
+    Orphan,
+    /// Its session is closed, and it still hangs on the live gateway.
+    Leak,
+    /// It uses more than the user allows.
+    Runaway,
+}
+
+/// An acpx record of a oneshot session that is to be marked as closed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RecordClose {
+    /// The record.
+    pub path: PathBuf,
+    /// The file that was judged.
+    pub expected: FileStamp,
+    /// Its `acpx_record_id`.
+    pub record_id: String,
+    /// What becomes its `closed_at`.
+    pub closed_at: UnixMillis,
 }
 
 /// What `settle` writes, and the state it was decided on.

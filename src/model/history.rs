@@ -86,10 +86,10 @@ impl Controls {
         self.paused.as_ref().map(|(until, _)| *until).filter(|until| now < *until)
     }
 
-    /// Returns until when `subject` is protected, if it is at `now`.
+    /// Returns until when the subject with this id is protected, if it is at `now`.
     #[must_use]
-    pub fn protects(&self, subject: &Subject, now: UnixMillis) -> Option<UnixMillis> {
-        let covers = |p: &&Protection| p.id == subject.id && now < p.until;
+    pub fn protects(&self, id: &str, now: UnixMillis) -> Option<UnixMillis> {
+        let covers = |p: &&Protection| p.id == id && now < p.until;
         self.protected.iter().filter(covers).map(|p| p.until).max()
     }
 }

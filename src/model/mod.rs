@@ -4,15 +4,20 @@
 //! every type here can be built by hand in a test.
 
 mod action;
+mod agent;
 mod evidence;
+mod family;
 mod field;
 mod gateway;
+mod guard;
 mod history;
 mod host;
 mod id;
 mod lane;
+mod ledger;
 mod lock;
 mod process;
+mod record;
 #[cfg(test)]
 pub(crate) mod sample;
 mod snapshot;
@@ -20,18 +25,30 @@ mod time;
 mod verdict;
 mod version;
 
-pub use action::{Action, FileStamp, Outcome, RowEdit, WriteProtocol};
+pub use action::{
+    Action, EndCause, FileStamp, Outcome, RecordClose, RowEdit, TreeEnd, WriteProtocol,
+};
+pub use agent::{
+    Agent, Bond, Contact, Cpu, End, EndKind, Member, Ownership, Peer, Place, Recent, Seen, Sign,
+    Stdio,
+};
 pub use evidence::Evidence;
+pub use family::{Argument, Family, Kind, Mark, Part, Pattern};
 pub use field::Field;
 pub use gateway::{Era, Gateway, GatewayProcess, Status};
+pub use guard::{Guard, Guarded};
 pub use history::{Controls, History, HostRecord, Protection, SubjectHistory};
 pub use host::{BootId, Host};
 pub use id::{ActionId, AgentId, SessionId, SessionKey};
 pub use lane::{Lane, LaneStatus, Residue, Row, Store, StoreFacts, Transcript};
+pub use ledger::{Descent, Ledger};
 pub use lock::{Claim, Lock, LockStamp, Payload};
 pub use process::{ProcessId, Sighting};
+pub use record::{AcpxRecord, RecordMode};
 pub use snapshot::{Gap, Snapshot, Source};
 pub use time::UnixMillis;
 pub(crate) use verdict::span;
-pub use verdict::{ActReason, Decision, HoldReason, Mode, Policy, Subject, SubjectKind, Verdict};
+pub use verdict::{
+    ActReason, Decision, HoldReason, Looks, Mode, Policy, Subject, SubjectKind, Verdict,
+};
 pub use version::Version;

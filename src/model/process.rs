@@ -15,6 +15,14 @@ pub struct ProcessId {
     pub start_ticks: u64,
 }
 
+impl ProcessId {
+    /// Returns the id of this process as the subject of a verdict: `pid@start_ticks`.
+    #[must_use]
+    pub fn subject_id(&self) -> String {
+        format!("{}@{}", self.pid, self.start_ticks)
+    }
+}
+
 impl fmt::Display for ProcessId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pid {} (started at tick {})", self.pid, self.start_ticks)

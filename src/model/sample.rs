@@ -66,6 +66,7 @@ pub(crate) fn snapshot() -> Snapshot {
         maintenance: None,
         open_subagents: BTreeSet::new(),
         task_lanes: Some(BTreeSet::new()),
+        agents: Vec::new(),
         gaps: Vec::new(),
     }
 }

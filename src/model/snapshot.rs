@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Gateway, Host, Lane, Lock, ProcessId, SessionKey, UnixMillis};
+use super::{Agent, Gateway, Host, Lane, Lock, ProcessId, SessionKey, UnixMillis};
 
 /// The world at one instant, and what of it could not be seen.
 ///
@@ -36,6 +36,8 @@ pub struct Snapshot {
     /// Session keys that a queued or running task names; `None` if tasks were not read, because
     /// no lane needed them or because they could not be.
     pub task_lanes: Option<BTreeSet<SessionKey>>,
+    /// Processes of agent families, by pid, and what gateways left behind of other kinds.
+    pub agents: Vec<Agent>,
     /// What could not be seen.
     pub gaps: Vec<Gap>,
 }
@@ -70,6 +72,12 @@ pub enum Source {
     Tasks,
     /// The registry of subagent runs.
     Subagents,
+    /// The gateway's leases of agent processes.
+    Leases,
+    /// The session records of acpx.
+    Records,
+    /// The kernel's table of UNIX sockets.
+    Sockets,
 }
 
 impl Source {
@@ -85,6 +93,9 @@ impl Source {
             Source::Locks => "locks",
             Source::Tasks => "tasks",
             Source::Subagents => "subagents",
+            Source::Leases => "leases",
+            Source::Records => "records",
+            Source::Sockets => "sockets",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Evidence, ProcessId, UnixMillis};
+use super::{Action, Evidence, Guarded, ProcessId, UnixMillis};
 
 /// A rule, by the name it has everywhere: file, YAML section, journal field, README heading.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -15,11 +15,23 @@ pub enum Policy {
     StaleLane,
     /// A transcript lock whose holder is dead (#68823, #49603).
     DeadLock,
+    /// Agent processes that nobody can reach any more (#68916, #70860).
+    OrphanProcess,
+    /// Agent processes of a closed session that still hang on the live gateway.
+    LeakedProcess,
+    /// Agent processes that use more than they should.
+    RunawayAgent,
 }
 
 impl Policy {
     /// Every policy, in the order of their judgement.
-    pub const ALL: [Policy; 2] = [Policy::DeadLock, Policy::StaleLane];
+    pub const ALL: [Policy; 5] = [
+        Policy::DeadLock,
+        Policy::StaleLane,
+        Policy::OrphanProcess,
+        Policy::LeakedProcess,
+        Policy::RunawayAgent,
+    ];
 
     /// Returns the name used everywhere.
     #[must_use]
@@ -27,6 +39,9 @@ impl Policy {
         match self {
             Policy::StaleLane => "stale_lane",
             Policy::DeadLock => "dead_lock",
+            Policy::OrphanProcess => "orphan_process",
+            Policy::LeakedProcess => "leaked_process",
+            Policy::RunawayAgent => "runaway_agent",
         }
     }
 
@@ -60,7 +75,7 @@ pub enum Mode {
 pub struct Subject {
     /// Its kind.
     pub kind: SubjectKind,
-    /// Lane: session key. Lock: path. Gateway: state directory.
+    /// Lane: session key. Lock: path. Process: `pid@start_ticks`.
     pub id: String,
 }
 
@@ -72,6 +87,8 @@ pub enum SubjectKind {
     Lane,
     /// One lock file.
     Lock,
+    /// One process, with what is below it.
+    Process,
 }
 
 impl SubjectKind {
@@ -81,6 +98,7 @@ impl SubjectKind {
         match self {
             SubjectKind::Lane => "lane",
             SubjectKind::Lock => "lock",
+            SubjectKind::Process => "process",
         }
     }
 }
@@ -97,12 +115,24 @@ pub struct Verdict {
     /// Whether the subject looks wrong or nearly wrong. What does not is healthy, and is only
     /// reported on request.
     pub suspect: bool,
-    /// Whether one look is not enough.
-    pub needs_confirmation: bool,
+    /// How many looks must agree.
+    pub looks: Looks,
     /// The judgement.
     pub decision: Decision,
     /// What it rests on.
     pub evidence: Evidence,
+}
+
+/// How many looks must agree before something is done.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Looks {
+    /// One proves enough.
+    #[default]
+    One,
+    /// As many as the user wants in general.
+    Confirmed,
+    /// So many, if that is more than the user wants in general.
+    AtLeast(u32),
 }
 
 /// Act, or a reason not to. Not acting is a decision too.
@@ -198,6 +228,20 @@ reasons! {
         /// stale_lane: nothing of the run has moved for long.
         Silent { quiet: Duration }
             => "silent", "no lock, task, child process or transcript growth for {}", span(*quiet);
+        /// orphan_process: both ends of its input and output are closed for ever.
+        Unreachable
+            => "unreachable", "nobody can talk to it or hear it any more: the other ends of its input and output are closed";
+        /// leaked_process: its record says closed, and it still hangs on the gateway.
+        RecordClosed { ago: Duration }
+            => "record_closed", "its session was closed {} ago, and the gateway still keeps it", span(*ago);
+        /// runaway_agent: too much processor time.
+        UsesProcessor { percent: u32, over: Duration }
+            => "uses_processor", "it used {percent} % of a processor for {}", span(*over);
+        /// runaway_agent: too much memory.
+        UsesMemory { mib: u64, limit: u64 } => "uses_memory", "it holds {mib} MiB of memory; the limit is {limit} MiB";
+        /// runaway_agent: too old.
+        RunsLong { age: Duration, limit: Duration }
+            => "runs_long", "it has run for {}; the limit is {}", span(*age), span(*limit);
     }
 }
 
@@ -282,6 +326,32 @@ reasons! {
         NotOwner { uid: u32 } => "not_owner", "the file or its folder belongs to uid {uid}; run clawarden as that user";
         /// The policy has no repair for it.
         NoRepair => "no_repair", "no repair is configured for it";
+        /// Nothing shows that a gateway of this state directory started it.
+        NotOwned => "not_owned", "nothing shows that a gateway of this state directory started it";
+        /// Its environment leads to another state directory.
+        OtherStateDir { path: String } => "other_state_dir", "it belongs to another state directory, {path}";
+        /// It is no agent of any family.
+        NotAnAgent => "not_an_agent", "a gateway left it behind, but it is no agent; it may be wanted";
+        /// Its family's mark is missing: somebody started it for himself.
+        NotMarked => "not_marked", "its environment lacks the mark of its family; somebody may have started it for himself";
+        /// Somebody can talk to it, or hear it.
+        ContactKept => "contact_kept", "somebody can still talk to it, or hear it";
+        /// It cannot be told whether anybody can reach it.
+        ContactUnknown { why: String } => "contact_unknown", "it cannot be told whether anybody can reach it: {why}";
+        /// A live gateway, queue owner or the like is above it.
+        Attached { to: ProcessId, role: &'static str } => "attached", "it still hangs on a live {role}, {to}";
+        /// The process that started it is still its parent.
+        Parented { by: ProcessId } => "parented", "the process that started it, {by}, is still its parent";
+        /// It is judged together with the agent above it.
+        PartOfTree { top: ProcessId } => "part_of_tree", "it is judged together with {top} above it";
+        /// Something in its tree must never be signalled.
+        Guarded { by: Guarded } => "guarded", "{} {}", by.id, by.guard;
+        /// A tool runs below it.
+        ToolRunning { id: ProcessId } => "tool_running", "a tool still runs below it, {id}; it is ended when that has ended";
+        /// It uses processor time, or that is not known yet.
+        NotIdle => "not_idle", "it is not known to be idle";
+        /// Nothing is wrong with it.
+        InUse => "in_use", "it is in use";
         /// The user paused everything.
         Paused { until: UnixMillis } => "paused", "paused until {until}";
         /// The user protects it.

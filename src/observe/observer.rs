@@ -135,6 +135,7 @@ impl Observer {
             maintenance: sight.maintenance,
             open_subagents,
             task_lanes,
+            agents: Vec::new(),
             gaps,
         })
     }

@@ -10,7 +10,9 @@ pub use remember::{acted, remember};
 
 use std::time::Duration;
 
-use crate::model::{Decision, History, HoldReason, Policy, UnixMillis, Verdict};
+use crate::model::{
+    Action, Decision, History, HoldReason, Looks, Policy, ProcessId, UnixMillis, Verdict,
+};
 
 use settings::{Confirm, Limits};
 
@@ -54,7 +56,8 @@ fn veto(
     if let Some(until) = history.controls.paused_at(now) {
         return Err(HoldReason::Paused { until });
     }
-    if let Some(until) = history.controls.protects(&verdict.subject, now) {
+    let protected = history.controls.protects(&verdict.subject.id, now);
+    if let Some(until) = protected.or_else(|| protected_member(verdict, history, now)) {
         return Err(HoldReason::Protected { until });
     }
     let seen = history.subjects.get(&(verdict.policy, verdict.subject.clone()));
@@ -68,18 +71,30 @@ fn veto(
             return Err(HoldReason::CoolingDown { left });
         }
     }
-    if verdict.needs_confirmation {
+    let needed = match verdict.looks {
+        Looks::One => 1,
+        Looks::Confirmed => confirm.looks,
+        Looks::AtLeast(looks) => looks.max(confirm.looks),
+    };
+    if needed > 1 {
         let same = seen.filter(|seen| seen.incarnation == verdict.incarnation);
         let looks = same.map_or(0, |seen| {
             let counts = now.since(seen.last_look) >= confirm.gap;
             seen.looks + u32::from(counts)
         });
         let looks = looks.max(1);
-        if looks < confirm.looks {
-            return Err(HoldReason::NotConfirmed { looks, needed: confirm.looks });
+        if looks < needed {
+            return Err(HoldReason::NotConfirmed { looks, needed });
         }
     }
     Ok(())
+}
+
+/// A protection of one process holds for the whole tree it is part of.
+fn protected_member(verdict: &Verdict, history: &History, now: UnixMillis) -> Option<UnixMillis> {
+    let Decision::Act(Action::EndTree(end), _) = &verdict.decision else { return None };
+    let until = |id: &ProcessId| history.controls.protects(&id.subject_id(), now);
+    end.members.iter().filter_map(until).max()
 }
 
 /// An action in the future means that the clock was set back: the whole pause counts.
@@ -146,7 +161,7 @@ mod tests {
             subject: Subject { kind: SubjectKind::Lock, id: id.to_owned() },
             incarnation: "1".to_owned(),
             suspect: true,
-            needs_confirmation: false,
+            looks: Looks::One,
             decision: Decision::Act(action, ActReason::HolderDead { pid: 7 }),
             evidence: Evidence::new(),
         }
@@ -227,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_doubtful_proof_needs_a_second_look_far_enough_apart() {
-        let doubtful = || Verdict { needs_confirmation: true, ..act("a") };
+        let doubtful = || Verdict { looks: Looks::Confirmed, ..act("a") };
         check(doubtful(), &History::default(), "hold not_confirmed");
         check(doubtful(), &seen(|seen| seen.last_look = ago(9)), "hold not_confirmed");
         check(doubtful(), &seen(|seen| seen.last_look = ago(10)), "act holder_dead");

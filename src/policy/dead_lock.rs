@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::model::{
-    ActReason, Action, Claim, Decision, Evidence, HoldReason, Lock, Mode, Payload, Sighting,
+    ActReason, Action, Claim, Decision, Evidence, HoldReason, Lock, Looks, Mode, Payload, Sighting,
     Source, Subject, SubjectKind, UnixMillis, Verdict,
 };
 
@@ -33,7 +33,7 @@ fn verdict(context: Context<'_>, rule: &DeadLock, lock: &Lock) -> Verdict {
         subject: Subject { kind: SubjectKind::Lock, id: lock.path.to_string_lossy().into_owned() },
         incarnation: incarnation(lock),
         suspect: judged.suspect,
-        needs_confirmation: judged.needs_confirmation,
+        looks: judged.looks,
         decision: judged.decision,
         evidence: if judged.suspect || context.explains_healthy {
             evidence(context, lock)
@@ -45,30 +45,29 @@ fn verdict(context: Context<'_>, rule: &DeadLock, lock: &Lock) -> Verdict {
 
 struct Judged {
     suspect: bool,
-    needs_confirmation: bool,
+    looks: Looks,
     decision: Decision,
 }
 
 fn judge(context: Context<'_>, rule: &DeadLock, lock: &Lock) -> Judged {
     let now = context.snapshot.taken_at;
-    let hold =
-        |suspect, why| Judged { suspect, needs_confirmation: false, decision: Decision::Hold(why) };
+    let hold = |suspect, why| Judged { suspect, looks: Looks::One, decision: Decision::Hold(why) };
     let Payload::Claim(claim, seen) = lock.payload else {
         let suspect = now.since(lock.modified_at) >= WRITING;
         return hold(suspect, HoldReason::PayloadIncomplete);
     };
-    let (reason, needs_confirmation) = match holder_of(context, &claim, &seen) {
+    let (reason, looks) = match holder_of(context, &claim, &seen) {
         Holder::Alive(id) => return hold(false, HoldReason::HolderAlive { id }),
         Holder::Unknown => return hold(true, HoldReason::HolderUnknown),
-        Holder::Dead => (ActReason::HolderDead { pid: claim.pid }, false),
-        Holder::Recycled => (ActReason::HolderRecycled { pid: claim.pid }, false),
-        Holder::SeemsRecycled => (ActReason::HolderRecycled { pid: claim.pid }, true),
+        Holder::Dead => (ActReason::HolderDead { pid: claim.pid }, Looks::One),
+        Holder::Recycled => (ActReason::HolderRecycled { pid: claim.pid }, Looks::One),
+        Holder::SeemsRecycled => (ActReason::HolderRecycled { pid: claim.pid }, Looks::Confirmed),
     };
     match release(context, rule, lock, &claim) {
         Err(why) => hold(true, why),
         Ok(action) => Judged {
             suspect: true,
-            needs_confirmation,
+            looks,
             decision: match rule.mode {
                 Mode::Enforce => Decision::Act(action, reason),
                 Mode::Observe | Mode::Off => Decision::Observe(action, reason),
@@ -343,8 +342,8 @@ mod tests {
         world.locks = vec![untimed];
         let verdict = judge_in(&world, &sample::history());
         assert_eq!(
-            (line(&verdict).as_str(), verdict.needs_confirmation),
-            ("act holder_recycled", true)
+            (line(&verdict).as_str(), verdict.looks),
+            ("act holder_recycled", Looks::Confirmed)
         );
     }
 

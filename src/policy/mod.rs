@@ -4,6 +4,7 @@
 
 mod clock;
 mod dead_lock;
+pub mod families;
 mod ground;
 mod holder;
 mod pattern;

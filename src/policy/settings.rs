@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Mode, SessionKey};
+use crate::model::{Family, Mode, SessionKey};
 
 use super::LanePattern;
 
@@ -13,6 +13,12 @@ pub struct Policies {
     pub stale_lane: StaleLane,
     /// A transcript lock whose holder is dead.
     pub dead_lock: DeadLock,
+    /// Agent processes that nobody can reach any more.
+    pub orphan_process: OrphanProcess,
+    /// Agent processes of a closed session that still hang on the live gateway.
+    pub leaked_process: LeakedProcess,
+    /// Agent processes that use more than they should.
+    pub runaway_agent: RunawayAgent,
     /// Exceptions for some lanes, in the order in which they apply.
     pub overrides: Vec<Override>,
 }
@@ -64,6 +70,94 @@ pub struct DeadLock {
     pub min_age: Duration,
 }
 
+/// Settings of the policy `orphan_process`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OrphanProcess {
+    /// How far the policy may go, whatever the family.
+    pub mode: Mode,
+    /// How old a process must be.
+    pub min_age: Duration,
+    /// How long a tree has after SIGTERM before SIGKILL.
+    pub term_wait: Duration,
+    /// Which processes are agents, and what is different for some of them. Also what the other
+    /// policies about processes go by.
+    pub families: Vec<FamilyRule>,
+}
+
+impl OrphanProcess {
+    /// Returns the settings for one family, its mode never further than that of the policy;
+    /// `None` for a family that is not there.
+    #[must_use]
+    pub fn family(&self, name: &str) -> Option<FamilySettings> {
+        let rule = self.families.iter().find(|rule| rule.family.name == name)?;
+        Some(FamilySettings {
+            mode: lesser(rule.mode, self.mode),
+            min_age: rule.min_age.unwrap_or(self.min_age),
+            term_wait: rule.term_wait.unwrap_or(self.term_wait),
+            looks: rule.looks,
+        })
+    }
+}
+
+/// A family of agents, and what is different for it. `None`: as in general.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FamilyRule {
+    /// Which processes are of it.
+    pub family: Family,
+    /// How far the policy may go.
+    pub mode: Mode,
+    /// How old a process must be.
+    pub min_age: Option<Duration>,
+    /// How long a tree has after SIGTERM before SIGKILL.
+    pub term_wait: Option<Duration>,
+    /// How many looks must agree, if that is more than in general.
+    pub looks: Option<u32>,
+}
+
+/// What holds for one family.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FamilySettings {
+    /// How far the policy may go.
+    pub mode: Mode,
+    /// How old a process must be.
+    pub min_age: Duration,
+    /// How long a tree has after SIGTERM before SIGKILL.
+    pub term_wait: Duration,
+    /// How many looks must agree, if that is more than in general.
+    pub looks: Option<u32>,
+}
+
+/// Settings of the policy `leaked_process`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LeakedProcess {
+    /// How far the policy may go.
+    pub mode: Mode,
+    /// How long ago the session must have been closed.
+    pub after: Duration,
+}
+
+/// Settings of the policy `runaway_agent`. A limit that is `None` is not set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RunawayAgent {
+    /// How far the policy may go.
+    pub mode: Mode,
+    /// Most processor time of one process.
+    pub cpu: Option<CpuLimit>,
+    /// Most memory of one tree, in bytes.
+    pub memory: Option<u64>,
+    /// Greatest age of one tree.
+    pub age: Option<Duration>,
+}
+
+/// A bound on processor time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CpuLimit {
+    /// Percent of one processor.
+    pub percent: u32,
+    /// For how long without a break.
+    pub over: Duration,
+}
+
 /// Other settings for the lanes that match.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Override {
@@ -89,6 +183,38 @@ fn lesser(a: Mode, b: Mode) -> Mode {
         (Mode::Off, _) | (_, Mode::Off) => Mode::Off,
         (Mode::Observe, _) | (_, Mode::Observe) => Mode::Observe,
         (Mode::Enforce, Mode::Enforce) => Mode::Enforce,
+    }
+}
+
+/// The shipped defaults, for tests of this crate.
+#[cfg(test)]
+pub(crate) fn sample() -> Policies {
+    let rule = |family: Family| {
+        let mode = if family.name == "claude" { Mode::Enforce } else { Mode::Observe };
+        FamilyRule { family, mode, min_age: None, term_wait: None, looks: None }
+    };
+    Policies {
+        stale_lane: StaleLane {
+            mode: Mode::Enforce,
+            after: Duration::from_secs(1_200),
+            repair: vec![LaneRepair::Settle],
+            silence: Mode::Observe,
+        },
+        dead_lock: DeadLock { mode: Mode::Enforce, min_age: Duration::from_secs(30) },
+        orphan_process: OrphanProcess {
+            mode: Mode::Enforce,
+            min_age: Duration::from_secs(120),
+            term_wait: Duration::from_secs(10),
+            families: super::families::built_in().into_iter().map(rule).collect(),
+        },
+        leaked_process: LeakedProcess { mode: Mode::Observe, after: Duration::from_secs(600) },
+        runaway_agent: RunawayAgent {
+            mode: Mode::Observe,
+            cpu: Some(CpuLimit { percent: 90, over: Duration::from_secs(900) }),
+            memory: Some(2 << 30),
+            age: None,
+        },
+        overrides: Vec::new(),
     }
 }
 
@@ -131,13 +257,6 @@ mod tests {
     }
 
     fn policies(overrides: Vec<Override>) -> Policies {
-        let stale_lane = StaleLane {
-            mode: Mode::Enforce,
-            after: Duration::from_secs(1_200),
-            repair: vec![LaneRepair::Settle],
-            silence: Mode::Observe,
-        };
-        let dead_lock = DeadLock { mode: Mode::Enforce, min_age: Duration::from_secs(30) };
-        Policies { stale_lane, dead_lock, overrides }
+        Policies { overrides, ..sample() }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json as object};
 
 use super::{Entry, PassReport};
-use crate::model::{Action, Decision, Era, Gateway};
+use crate::model::{Action, Decision, Era, Gateway, ProcessId};
 
 /// Returns the report as JSON. Text from outside is as it is: JSON escapes it.
 #[must_use]
@@ -87,6 +87,14 @@ pub(crate) fn action(action: &Action) -> Value {
             "status": "failed",
             "where_missing": { "endedAt": edit.ended_at.0, "runtimeMs": edit.runtime_ms },
             "protocol": edit.protocol,
+        }),
+        Action::EndTree(end) => object!({
+            "kind": action.kind(),
+            "cause": end.cause,
+            "root": end.root.subject_id(),
+            "members": end.members.iter().map(ProcessId::subject_id).collect::<Vec<_>>(),
+            "term_wait_s": end.term_wait.as_secs(),
+            "closes_record": end.record.as_ref().map(|record| record.path.to_string_lossy()),
         }),
     }
 }

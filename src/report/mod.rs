@@ -171,7 +171,7 @@ mod tests {
             subject: Subject { kind: SubjectKind::Lock, id: "/s/a\u{1b}[2J.jsonl.lock".to_owned() },
             incarnation: String::new(),
             suspect,
-            needs_confirmation: false,
+            looks: crate::model::Looks::One,
             decision,
             evidence: Evidence::new().with("holder_pid", 7).with("age_s", 61),
         };

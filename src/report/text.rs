@@ -186,6 +186,7 @@ fn headline(entry: &Entry) -> (String, Tone) {
     let act = |action: &Action| match action {
         Action::ReleaseLock { .. } => ["release", "released"],
         Action::Settle(_) => ["settle", "settled"],
+        Action::EndTree(_) => ["end", "ended"],
     };
     match (&entry.verdict.decision, entry.done.as_ref().map(|done| done.outcome)) {
         (Decision::Hold(_), _) if !entry.verdict.suspect => ("healthy".to_owned(), Tone::Good),
@@ -231,6 +232,13 @@ fn facts(verdict: &Verdict) -> String {
             let pid = verdict.evidence.0.get("holder_pid").and_then(Value::as_i64);
             facts.extend(pid.map(|pid| format!("taken by pid {pid}")));
             facts.extend(seconds("age_s").map(|age| format!("{age} ago")));
+        }
+        SubjectKind::Process => {
+            facts.extend(text("what").map(str::to_owned));
+            facts.extend(seconds("age_s").map(|age| format!("{age} old")));
+            let mib = verdict.evidence.0.get("resident_mib").and_then(Value::as_u64);
+            facts.extend(mib.map(|mib| format!("{mib} MiB")));
+            facts.extend(text("session").map(|key| format!("session {key}")));
         }
     }
     facts.join(", ")

@@ -8,8 +8,8 @@ mod hold;
 mod proof;
 
 use crate::model::{
-    ActReason, Action, Decision, Evidence, HoldReason, Lane, LaneStatus, Mode, Policy, ProcessId,
-    RowEdit, Snapshot, Subject, SubjectKind, Transcript, UnixMillis, Verdict, Version,
+    ActReason, Action, Decision, Evidence, HoldReason, Lane, LaneStatus, Looks, Mode, Policy,
+    ProcessId, RowEdit, Snapshot, Subject, SubjectKind, Transcript, UnixMillis, Verdict, Version,
     WriteProtocol,
 };
 
@@ -41,7 +41,7 @@ fn verdict(context: Context<'_>, rule: &StaleLane, lane: &Lane) -> Verdict {
         subject: Subject { kind: SubjectKind::Lane, id: lane.key.0.clone() },
         incarnation: proof::incarnation(lane),
         suspect,
-        needs_confirmation: false,
+        looks: Looks::One,
         decision,
         evidence: if suspect || context.explains_healthy {
             evidence(context, lane)
@@ -163,7 +163,7 @@ mod tests {
     use crate::model::{
         Era, Field, History, ProcessId, Residue, Sighting, Snapshot, Source, Store, SubjectHistory,
     };
-    use crate::policy::settings::DeadLock;
+    use crate::policy::settings::sample as sample_policies;
 
     const DAYS_AGO: u64 = 200_000;
     const AFTER: u64 = 1_200;
@@ -178,11 +178,7 @@ mod tests {
     }
 
     fn judge_with(rule: StaleLane, world: &Snapshot, history: &History) -> Verdict {
-        let policies = Policies {
-            stale_lane: rule,
-            dead_lock: DeadLock { mode: Mode::Enforce, min_age: Duration::from_secs(30) },
-            overrides: Vec::new(),
-        };
+        let policies = Policies { stale_lane: rule, ..sample_policies() };
         let context =
             Context { snapshot: world, history, explains_healthy: true, start_grace: GRACE };
         let mut verdicts = super::evaluate(context, &policies);
@@ -584,11 +580,7 @@ mod tests {
     fn rows_that_do_not_say_running_are_not_judged() {
         for status in [LaneStatus::Ended, LaneStatus::Absent, LaneStatus::Unknown] {
             let lane = with_row(stale(), |row| row.status = status.clone());
-            let policies = Policies {
-                stale_lane: rule(),
-                dead_lock: DeadLock { mode: Mode::Off, min_age: Duration::ZERO },
-                overrides: Vec::new(),
-            };
+            let policies = Policies { stale_lane: rule(), ..sample_policies() };
             let (world, history) = (world(lane), sample::history());
             let context = Context {
                 snapshot: &world,

@@ -62,6 +62,7 @@ fn world(lanes: Vec<Lane>, locks: Vec<Lock>) -> Snapshot {
         maintenance: None,
         open_subagents: BTreeSet::new(),
         task_lanes: Some(BTreeSet::new()),
+        agents: Vec::new(),
         gaps: Vec::new(),
     }
 }
@@ -250,6 +251,7 @@ proptest! {
                     });
                     prop_assert!(!guarded, "{action:?}");
                 }
+                Action::EndTree(end) => prop_assert!(false, "{end:?}"),
                 Action::ReleaseLock { path, .. } => {
                     prop_assert!(snapshot.gap_at(Source::Locks, path).is_none());
                     let of_path = |lock: &&Lock| lock.path == *path;
