@@ -51,6 +51,12 @@ impl Agent {
         self.id.subject_id()
     }
 
+    /// Returns true unless its environment leads to another state directory.
+    #[must_use]
+    pub fn place_is_not_other(&self) -> bool {
+        !matches!(self.place, Place::Other(_))
+    }
+
     /// Returns the memory of the whole tree in bytes, as far as it could be read. Shared pages are
     /// counted in each process.
     #[must_use]

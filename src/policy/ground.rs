@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Era, GatewayProcess, HoldReason, Snapshot, Source, Status};
+use crate::model::{Era, GatewayProcess, HoldReason, Snapshot, Source, Status, UnixMillis};
 
 use super::Context;
 
@@ -23,7 +23,8 @@ pub(super) fn ground(context: Context<'_>) -> Result<GatewayProcess, HoldReason>
         return Err(HoldReason::MaintenanceRunning { id });
     }
     let process = gateway(snapshot)?;
-    grace(context, &process)?;
+    gateway_grace(context, &process)?;
+    host_grace(context)?;
     Ok(process)
 }
 
@@ -50,23 +51,34 @@ fn gateway(snapshot: &Snapshot) -> Result<GatewayProcess, HoldReason> {
 
 /// Counts from the latest of three: the start of the process, its lock (an in-process restart
 /// keeps the pid and takes the lock anew), and the last time it was seen not to be up yet.
-fn grace(context: Context<'_>, process: &GatewayProcess) -> Result<(), HoldReason> {
-    let (now, grace) = (context.snapshot.taken_at, context.start_grace);
-    let left = |since| Some(grace.saturating_sub(now.since(since))).filter(|left| !left.is_zero());
+pub(super) fn gateway_grace(
+    context: Context<'_>,
+    process: &GatewayProcess,
+) -> Result<(), HoldReason> {
     let not_up = context.history.not_up.filter(|(id, _)| *id == process.id).map(|(_, at)| at);
     let signs = [Some(process.started_at), process.locked_at, not_up];
     let started_at = signs.into_iter().flatten().max().unwrap_or(process.started_at);
-    if let Some(left) = left(started_at) {
-        return Err(HoldReason::StartGrace { left });
+    match left(context, started_at) {
+        Some(left) => Err(HoldReason::StartGrace { left }),
+        None => Ok(()),
     }
+}
+
+/// After the host slept or its clock was set, ages and silence mean little.
+pub(super) fn host_grace(context: Context<'_>) -> Result<(), HoldReason> {
     let Some(host) = &context.history.host else { return Ok(()) };
-    if let Some(left) = host.resumed_at.and_then(left) {
+    if let Some(left) = host.resumed_at.and_then(|at| left(context, at)) {
         return Err(HoldReason::ResumeGrace { left });
     }
-    if let Some(left) = host.stepped_at.and_then(left) {
+    if let Some(left) = host.stepped_at.and_then(|at| left(context, at)) {
         return Err(HoldReason::ClockGrace { left });
     }
     Ok(())
+}
+
+fn left(context: Context<'_>, since: UnixMillis) -> Option<Duration> {
+    let left = context.start_grace.saturating_sub(context.snapshot.taken_at.since(since));
+    Some(left).filter(|left| !left.is_zero())
 }
 
 /// How old a transcript must be at least before its lane counts as still.

@@ -8,12 +8,14 @@ pub mod families;
 mod ground;
 mod holder;
 mod pattern;
+mod process;
 pub mod settings;
 mod stale_lane;
 
 pub use clock::host_record;
 pub use holder::{Holder, holder};
 pub use pattern::LanePattern;
+pub use process::still_to_end;
 pub use settings::Policies;
 
 use std::time::Duration;
@@ -50,5 +52,6 @@ pub fn evaluate(context: Context<'_>, policies: &Policies) -> Vec<Verdict> {
     if policies.stale_lane.mode != Mode::Off || !policies.overrides.is_empty() {
         verdicts.extend(stale_lane::evaluate(context, policies));
     }
+    verdicts.extend(process::evaluate(context, policies));
     verdicts
 }

@@ -96,7 +96,17 @@ pub(super) fn id(pid: i32) -> ProcessId {
 
 pub(super) fn process(pid: i32, parent: i32, cmdline: Vec<u8>) -> Process {
     let uid = nix::unistd::geteuid().as_raw();
-    Process { id: id(pid), parent, group: pid, session: pid, tty: 0, uid, state: 'S', cmdline }
+    Process {
+        id: id(pid),
+        parent,
+        group: pid,
+        session: pid,
+        tty: 0,
+        uid,
+        state: 'S',
+        cmdline,
+        program: Vec::new(),
+    }
 }
 
 /// An install with an empty configuration.

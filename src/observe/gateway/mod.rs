@@ -29,6 +29,7 @@ use claim::Claims;
 pub use processes::Processes;
 use relation::Relation;
 use role::Role;
+pub(super) use role::is_of_openclaw;
 use status::{Facts, Identified, PortState};
 pub use version::VersionProbe;
 use view::View;

@@ -74,8 +74,15 @@ fn titled(title: &str) -> Option<Role> {
     }
 }
 
+/// Returns true if `process` is one of OpenClaw's beyond doubt: by its title, the name of what it
+/// runs, or because it starts a gateway. A script named `dist/index.js` alone is everybody's.
+pub(crate) fn is_of_openclaw(process: &Process) -> bool {
+    process.is_openclaw() || matches!(Role::of(process), Some(Role::GatewayStart { .. }))
+}
+
 fn started(argv: &[String]) -> Option<Role> {
     let entry = argv.iter().position(|arg| is_entry(arg.as_bytes()))?;
+    let is_named = names_openclaw(&argv[entry]);
     let mut rest = argv[entry + 1..].iter();
     let mut profile = None;
     while let Some(arg) = rest.next() {
@@ -87,13 +94,27 @@ fn started(argv: &[String]) -> Option<Role> {
             let value = rest.next().cloned();
             profile = if arg == "--profile" { value } else { profile };
         } else if !arg.starts_with('-') {
-            return Some(match arg.as_str() {
-                "gateway" => Role::GatewayStart { profile },
-                command => Role::Command(command.to_owned()),
-            });
+            return match arg.as_str() {
+                "gateway" => Some(Role::GatewayStart { profile }),
+                command if is_named || is_known(command) => Some(Role::Command(command.to_owned())),
+                _ => None,
+            };
         }
     }
-    Some(Role::Command(String::new()))
+    is_named.then(|| Role::Command(String::new()))
+}
+
+/// A server of somebody else's may be called `dist/index.js` as well (`claude-agent-acp`, and many
+/// MCP servers, are): such a path must name OpenClaw, unless the command does.
+fn names_openclaw(entry: &str) -> bool {
+    let mut above = entry.rsplit('/');
+    let file = above.next().unwrap_or_default();
+    let package = above.nth(1).unwrap_or_default();
+    [file, package].iter().any(|name| name.to_ascii_lowercase().starts_with("openclaw"))
+}
+
+fn is_known(command: &str) -> bool {
+    command == "agent" || MAINTENANCE.contains(&command)
 }
 
 fn is_entry(arg: &[u8]) -> bool {
@@ -146,6 +167,15 @@ mod tests {
         check(&["node", "/x/openclaw.mjs", "--log-level", "debug", "doctor"], command("doctor"));
         check(&["node", "/x/notopenclaw.mjs", "gateway"], None);
         check(&["vim", "gateway"], None);
+        check(&["node", "/usr/lib/node_modules/openclaw/dist/entry.js", "tui"], command("tui"));
+        check(&["node", "/opt/oc/dist/entry.js", "doctor"], command("doctor"));
+    }
+
+    #[test]
+    fn a_server_that_has_the_name_of_an_entry_file_is_none_of_openclaws() {
+        check(&["node", "/home/openclaw/x/claude-agent-acp/dist/index.js"], None);
+        check(&["node", "/x/mcp-server-files/dist/index.js", "/home/me"], None);
+        check(&["node", "dist/index.js"], None);
     }
 
     #[test]

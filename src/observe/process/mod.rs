@@ -40,6 +40,9 @@ pub struct Process {
     /// `/proc/PID/cmdline` without the NULs and spaces at its end, which pad an overwritten
     /// title, and cut at 64 KiB; empty for kernel threads and where unreadable.
     pub cmdline: Vec<u8>,
+    /// The file name of its executable; empty for kernel threads and where unreadable, which is so
+    /// for processes of other users.
+    pub program: Vec<u8>,
 }
 
 impl Process {

@@ -1,11 +1,12 @@
 //! The files of a process table, opened relative to a directory that is held.
 
+use std::ffi::CString;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, RawDir, fstat, openat};
+use rustix::fs::{Mode, OFlags, RawDir, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 /// Room for `PID/FILE`.
@@ -85,6 +86,11 @@ impl Directory {
         into: &mut Vec<u8>,
     ) -> rustix::io::Result<()> {
         read_at(&self.fd, name, most, into)
+    }
+
+    /// Returns where a link of this directory leads.
+    pub(super) fn read_link(&self, name: &str) -> rustix::io::Result<Vec<u8>> {
+        readlinkat(&self.fd, name, Vec::new()).map(CString::into_bytes)
     }
 
     /// Reads a file of `pid`, at most `most` bytes of it, into the emptied buffer.

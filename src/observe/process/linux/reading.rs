@@ -37,6 +37,7 @@ pub(super) fn read(table: &Directory, pid: i32, buffer: &mut Vec<u8>) -> Result<
         uid,
         state: stat.state,
         cmdline,
+        program: program(&directory),
     };
     Ok(Reading { process, stat, inode })
 }
@@ -49,6 +50,13 @@ pub(super) fn read_stat(
 ) -> Result<Stat, Failure> {
     table.read_of(pid, "stat", STAT_BYTES_MAX, buffer)?;
     Stat::parse(buffer).ok_or(Failure::Unreadable)
+}
+
+/// Returns the name of the executable. A file that was replaced by an update is still called so.
+fn program(directory: &Directory) -> Vec<u8> {
+    let Ok(exe) = directory.read_link("exe") else { return Vec::new() };
+    let exe = exe.strip_suffix(b" (deleted)").unwrap_or(&exe);
+    exe.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec()
 }
 
 /// An overwritten title is padded up to the length of the arguments that it replaced.

@@ -1,0 +1,75 @@
+//! What forbids to end a process, as far as it can be seen.
+
+use std::collections::BTreeSet;
+
+use super::service::service;
+use crate::model::{Guard, ProcessId};
+use crate::observe::gateway::is_of_openclaw;
+use crate::observe::process::{Facts, Process, Table};
+
+/// Shells: only in one of these a tool may run.
+const SHELLS: [&[u8]; 8] =
+    [b"bash", b"sh", b"dash", b"zsh", b"fish", b"ash", b"ksh", b"busybox"];
+
+/// What guards are told by, besides the process itself.
+#[derive(Debug)]
+pub(super) struct Watch<'a> {
+    pub(super) table: &'a Table,
+    pub(super) euid: u32,
+    /// Ourselves and everything above us.
+    pub(super) own: &'a BTreeSet<i32>,
+    /// Processes that we have stopped ourselves.
+    pub(super) held: &'a [ProcessId],
+}
+
+impl Watch<'_> {
+    /// Returns every guard of `process`, of which `facts` were read just now.
+    pub(super) fn guards(
+        &self,
+        process: &Process,
+        facts: &Facts,
+        is_agent: bool,
+        may_listen: bool,
+    ) -> Vec<Guard> {
+        let pid = process.id.pid;
+        let held = self.held.contains(&process.id);
+        let checks = [
+            (pid <= 2).then_some(Guard::Init),
+            self.own.contains(&pid).then_some(Guard::Ourselves),
+            (!is_agent && is_of_openclaw(process)).then_some(Guard::OpenClaw),
+            service(process).map(Guard::Service),
+            (facts.uid != self.euid).then_some(Guard::OtherUser(facts.uid)),
+            self.namespace(facts),
+            (facts.tty != 0).then_some(Guard::Terminal),
+            (facts.tracer != 0).then_some(Guard::Traced(facts.tracer)),
+            (matches!(facts.state, 'T' | 't') && !held && facts.tracer == 0)
+                .then_some(Guard::Stopped),
+            (facts.state == 'D').then_some(Guard::Uninterruptible),
+            if may_listen { None } else { self.listening(pid) },
+            self.tool_shell(process),
+        ];
+        checks.into_iter().flatten().collect()
+    }
+
+    fn namespace(&self, facts: &Facts) -> Option<Guard> {
+        let is_other = facts.is_nested || !self.table.shares_pid_namespace(facts.id.pid);
+        is_other.then_some(Guard::OtherNamespace)
+    }
+
+    fn listening(&self, pid: i32) -> Option<Guard> {
+        match self.table.listens(pid) {
+            Ok(listens) => listens.then_some(Guard::Listening),
+            Err(error) => Some(Guard::Unreadable(format!("its sockets: {error}"))),
+        }
+    }
+
+    fn tool_shell(&self, process: &Process) -> Option<Guard> {
+        if !SHELLS.contains(&process.program.as_slice()) {
+            return None;
+        }
+        match self.table.is_tool_shell(process.id.pid) {
+            Ok(is_tool) => is_tool.then_some(Guard::ToolShell),
+            Err(error) => Some(Guard::Unreadable(format!("whether a tool runs in it: {error}"))),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Everything that was seen of one process, as `explain` prints it.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::{
+    Agent, Bond, End, EndKind, Evidence, Member, Peer, Place, RecordMode, Seen, UnixMillis,
+};
+
+/// Names one life of a process and the ends of its input and output.
+pub(super) fn incarnation(agent: &Agent) -> String {
+    let ends = [&agent.stdio.input, &agent.stdio.output].map(|end| match end.what {
+        EndKind::Socket { inode } | EndKind::Pipe { inode } => inode,
+        _ => 0,
+    });
+    format!("{}:{}:{}", agent.subject_id(), ends[0], ends[1])
+}
+
+pub(super) fn evidence(now: UnixMillis, agent: &Agent) -> Evidence {
+    let what = agent.kind.as_ref().map_or_else(|| "no agent".to_owned(), ToString::to_string);
+    Evidence::new()
+        .with("pid", agent.id.pid)
+        .with("what", what)
+        .with("command", agent.command.clone())
+        .maybe("cwd", agent.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()))
+        .with("started_at", agent.started_at.to_string())
+        .with("age_s", now.since(agent.started_at).as_secs())
+        .with("resident_mib", agent.resident() >> 20)
+        .with("cpu_s", agent.cpu.total.as_secs())
+        .maybe("session", agent.session_key.as_ref().map(|key| key.0.clone()))
+        .with("owned", owned(agent))
+        .with("reachable", reachable(agent))
+        .with("against", against(agent))
+        .with("tree", agent.tree.iter().map(member).collect::<Vec<_>>())
+        .maybe("record", record(agent))
+}
+
+/// Every sign of ownership, strong ones first.
+fn owned(agent: &Agent) -> Value {
+    let mut signs = Map::new();
+    for (sign, seen) in agent.ownership.iter() {
+        let weight = if sign.is_strong() { "strong" } else { "weak" };
+        signs.insert(format!("{} ({weight})", sign.name()), seen_text(seen).into());
+    }
+    signs.into()
+}
+
+fn seen_text(seen: &Seen) -> String {
+    match seen {
+        Seen::Present(what) if what.is_empty() => "present".to_owned(),
+        Seen::Present(what) => format!("present: {what}"),
+        Seen::Absent => "absent".to_owned(),
+        Seen::Unreadable(why) => format!("unreadable: {why}"),
+    }
+}
+
+fn reachable(agent: &Agent) -> Value {
+    json!({ "stdin": end(&agent.stdio.input), "stdout": end(&agent.stdio.output) })
+}
+
+fn end(end: &End) -> String {
+    let what = match &end.what {
+        EndKind::Socket { inode } => format!("socket {inode}"),
+        EndKind::Pipe { inode } => format!("pipe {inode}"),
+        EndKind::Named(path) | EndKind::Terminal(path) => path.to_string_lossy().into_owned(),
+        EndKind::Closed => "closed".to_owned(),
+        EndKind::Unreadable(why) => format!("unreadable: {why}"),
+    };
+    match &end.peer {
+        Peer::Alive => format!("{what}: somebody has the other end"),
+        Peer::Dead => format!("{what}: its other end is closed for ever"),
+        Peer::Unknown(why) => format!("{what}: {why}"),
+    }
+}
+
+/// What speaks for leaving it alone, present or not.
+fn against(agent: &Agent) -> Value {
+    let state_dir = match &agent.place {
+        Place::Ours => "this one".to_owned(),
+        Place::Other(path) => format!("another one: {}", path.to_string_lossy()),
+        Place::Unknown(why) => format!("unknown: {why}"),
+    };
+    let guards: Vec<_> = agent
+        .tree
+        .iter()
+        .flat_map(|member| member.guards.iter().map(|guard| format!("{} {guard}", member.id)))
+        .collect();
+    json!({
+        "state_dir": state_dir,
+        "family_mark": seen_text(&agent.mark),
+        "above": bond(&agent.bond),
+        "guards": if guards.is_empty() { json!("none in its tree") } else { json!(guards) },
+    })
+}
+
+fn bond(bond: &Bond) -> String {
+    match bond {
+        Bond::Attached { to, role, is_ours: true } => {
+            format!("the live {role} of this state directory, {to}")
+        }
+        Bond::Attached { to, role, is_ours: false } => format!("a live {role}, {to}"),
+        Bond::Parented { by } => format!("the process that started it, {by}"),
+        Bond::Loose { parent, name } => {
+            format!("only pid {parent} ({name}), which takes in orphans")
+        }
+        Bond::Unknown(why) => format!("unknown: {why}"),
+    }
+}
+
+fn member(member: &Member) -> String {
+    let mib = member.resident.map(|bytes| format!(", {} MiB", bytes >> 20)).unwrap_or_default();
+    format!("{} {}{mib}", member.id.subject_id(), member.what)
+}
+
+fn record(agent: &Agent) -> Option<Value> {
+    let record = agent.record.as_ref()?;
+    Some(json!({
+        "path": record.path.to_string_lossy(),
+        "mode": match record.mode {
+            RecordMode::Oneshot => "oneshot",
+            RecordMode::Persistent => "persistent",
+        },
+        "closed": record.is_closed,
+        "closed_at": record.closed_at.map(|at| at.to_string()),
+    }))
+}
