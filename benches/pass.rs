@@ -120,18 +120,8 @@ impl Bed<'_> {
         let state_dir = Some(self.state.dir.clone());
         let install = locate(&Request { state_dir, env: &env }).unwrap();
         let config = config::load(None, &|_| None).unwrap().config;
-        let observer = Observer::new(install, self.proc, config.start_grace, Box::new(env));
-        Passes {
-            config,
-            observer,
-            journal,
-            dir: self.root.join("ours"),
-            reach,
-            clock: Clock::Wall,
-            count: 0,
-            explains_healthy: true,
-            not_up: None,
-            before: |_| {},
-        }
+        let observer = Observer::new(install, self.proc, Box::new(env));
+        let dir = self.root.join("ours");
+        Passes::new(config, observer, journal, dir, reach, Clock::Wall)
     }
 }

@@ -5,6 +5,7 @@
 
 mod undo;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ use crate::journal::{
     self, Absent, ActionLock, InstanceError, Intent, Journal, JournalError, VerdictNote,
 };
 use crate::model::{
-    Action, ActionId, Decision, History, Lane, Outcome, ProcessId, Snapshot, Status, UnixMillis,
-    Verdict,
+    Action, ActionId, Agent, Decision, History, Lane, Outcome, Policy, ProcessId, Snapshot, Status,
+    Subject, SubjectHistory, UnixMillis, Verdict,
 };
-use crate::observe::{ObserveError, Observer};
+use crate::observe::{ObserveError, Observer, Sought};
 use crate::plan;
 use crate::policy::{self, Context};
-use crate::report::{self, Done, Entry, KeptLane, PassReport, Recovered};
+use crate::report::{self, Done, Entry, Fleet, KeptLane, PassReport, Recovered};
 use crate::text::escape;
 
 pub use undo::Undone;
@@ -54,6 +55,8 @@ pub struct Passes {
     pub explains_healthy: bool,
     /// When a gateway process was last seen alive and not up.
     pub not_up: Option<(ProcessId, UnixMillis)>,
+    /// What a dry run saw of its subjects, for its next look: it leaves nothing in the journal.
+    pub seen: Option<BTreeMap<(Policy, Subject), SubjectHistory>>,
     /// Called before each step of an action. Does nothing, except in tests that end the process
     /// there.
     pub before: fn(Step),
@@ -74,6 +77,38 @@ pub enum PassError {
 }
 
 impl Passes {
+    /// Begins with nothing seen. `dir` is our own folder for this state directory.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        mut observer: Observer,
+        journal: Journal,
+        dir: PathBuf,
+        reach: Reach,
+        clock: Clock,
+    ) -> Passes {
+        observer.configure(sought(&config));
+        Passes {
+            config,
+            observer,
+            journal,
+            dir,
+            reach,
+            clock,
+            count: 0,
+            explains_healthy: true,
+            not_up: None,
+            seen: None,
+            before: |_| {},
+        }
+    }
+
+    /// Takes another configuration into use.
+    pub fn configure(&mut self, config: Config) {
+        self.observer.configure(sought(&config));
+        self.config = config;
+    }
+
     /// Runs one pass. `stop` is asked between two actions.
     ///
     /// # Errors
@@ -84,6 +119,9 @@ impl Passes {
         self.count += 1;
         let now = self.clock.now();
         let mut history = self.journal.load_history(now)?;
+        if let Some(seen) = self.seen.take() {
+            history.subjects = seen;
+        }
         let snapshot = self.observer.look(now)?;
         let record = policy::host_record(history.host.as_ref(), &snapshot.host, now);
         history.host = Some(record);
@@ -114,10 +152,22 @@ impl Passes {
         let history = plan::remember(history, &planned, limits, confirm, now);
         let pass_id = format!("{:x}-{:x}-{}", now.0, std::process::id(), self.count);
         let (entries, history) = self.act(planned, history, &snapshot, &pass_id, stop)?;
-        if self.reach == Reach::Live {
-            self.record(&entries, &history, &snapshot)?;
+        match self.reach {
+            Reach::Live => self.record(&entries, &history, &snapshot)?,
+            Reach::DryRun => self.seen = Some(history.subjects),
         }
         Ok(report(snapshot, entries, pass_id, self.reach))
+    }
+
+    /// Waits until `gap` has passed, by the clock of judgements too. A captured state does not
+    /// change meanwhile, so there only the frozen clock moves.
+    pub fn wait(&mut self, gap: Duration) {
+        if let Clock::Frozen(at) = &mut self.clock {
+            *at = at.plus(gap);
+        }
+        if self.clock == Clock::Wall || self.observer.is_live() {
+            std::thread::sleep(gap);
+        }
     }
 
     fn act(
@@ -269,6 +319,15 @@ impl Passes {
     }
 }
 
+fn sought(config: &Config) -> Sought {
+    let policies = &config.policies;
+    Sought {
+        start_grace: config.start_grace,
+        families: policies.orphan_process.families.iter().map(|rule| rule.family.clone()).collect(),
+        window: policies.runaway_agent.cpu.map(|limit| limit.over).unwrap_or_default(),
+    }
+}
+
 fn note(verdict: &Verdict) -> VerdictNote<'_> {
     VerdictNote {
         policy: verdict.policy,
@@ -334,6 +393,20 @@ fn kept(lane: &Lane, snapshot: &Snapshot) -> KeptLane {
     KeptLane { key: lane.key.clone(), locks }
 }
 
+fn fleet(agents: &[Agent]) -> Fleet {
+    let of_families = agents.iter().filter(|agent| agent.kind.is_some());
+    let mut fleet = Fleet::default();
+    for agent in of_families {
+        fleet.all += 1;
+        if agent.ownership.is_proven() && agent.place_is_not_other() {
+            fleet.ours += 1;
+            // What is below another agent is counted with that.
+            fleet.ours_resident += if agent.top.is_none() { agent.resident() } else { 0 };
+        }
+    }
+    fleet
+}
+
 fn report(snapshot: Snapshot, entries: Vec<Entry>, pass_id: String, reach: Reach) -> PassReport {
     PassReport {
         pass_id,
@@ -346,6 +419,7 @@ fn report(snapshot: Snapshot, entries: Vec<Entry>, pass_id: String, reach: Reach
         entries,
         lanes: snapshot.lanes_total,
         locks: snapshot.locks.len(),
+        agents: fleet(&snapshot.agents),
         all: false,
         recovered: Vec::new(),
         invocation: "clawarden".to_owned(),

@@ -164,12 +164,36 @@ fn write(
     report::entry_lines(entry, &report.invocation, paint, out)?;
     writeln!(out, "\nevidence")?;
     for (name, value) in &entry.verdict.evidence.0 {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        writeln!(out, "  {name:<20} {}", escape(&value))?;
+        write_fact(name, value, 2, out)?;
     }
     writeln!(out, "\nthe gateway itself\n  {}", gateway_repairs(report, entry))?;
     writeln!(out, "\nnext\n  {}", next_step(report, entry))?;
     write_earlier(earlier, out)
+}
+
+/// One fact a line; facts that have parts stand above them.
+fn write_fact(name: &str, value: &Value, indent: usize, out: &mut String) -> std::fmt::Result {
+    let name = escape(name);
+    let width = 22_usize.saturating_sub(indent);
+    match value {
+        Value::Object(parts) => {
+            writeln!(out, "{:indent$}{name}", "")?;
+            parts.iter().try_for_each(|(name, part)| write_fact(name, part, indent + 2, out))
+        }
+        Value::Array(items) => {
+            let mut name = name.as_ref();
+            for item in items {
+                let item = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+                writeln!(out, "{:indent$}{name:<width$} {}", "", escape(&item))?;
+                name = "";
+            }
+            Ok(())
+        }
+        Value::String(text) => {
+            writeln!(out, "{:indent$}{name:<width$} {}", "", escape(text))
+        }
+        other => writeln!(out, "{:indent$}{name:<width$} {other}", ""),
+    }
 }
 
 fn write_earlier(earlier: &[Value], out: &mut String) -> std::fmt::Result {

@@ -93,21 +93,8 @@ impl Setup {
     }
 
     fn passes(self, dir: PathBuf, journal: Journal, reach: Reach) -> Passes {
-        let config = self.loaded.config;
-        let grace = config.start_grace;
-        let observer = Observer::new(self.install, &self.proc_root, grace, Box::new(env));
-        Passes {
-            config,
-            observer,
-            journal,
-            dir,
-            reach,
-            clock: self.clock,
-            count: 0,
-            explains_healthy: true,
-            not_up: None,
-            before: |_| {},
-        }
+        let observer = Observer::new(self.install, &self.proc_root, Box::new(env));
+        Passes::new(self.loaded.config, observer, journal, dir, reach, self.clock)
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::open::{Acting, Setup, setup};
 use super::{Failure, Global};
-use crate::act::Reach;
 use crate::config;
 use crate::daemon::{self, PassSummary, Settings, StopFlag, Wake};
 use crate::exit::Exit;
@@ -71,7 +70,7 @@ pub(super) fn run(global: &Global, command: &Run) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// One pass; two looks if the first left something that one look cannot prove.
+/// One pass; more looks if the first left something that one look cannot prove.
 fn once(
     global: &Global,
     listing: &Listing,
@@ -80,10 +79,13 @@ fn once(
 ) -> Result<Exit, Failure> {
     passes.explains_healthy = listing.all;
     let mut report = passes.run(&|| false)?;
-    if wants_second_look(&report) && passes.reach == Reach::Live {
+    for _ in 0..LOOKS_MAX {
+        if !wants_another_look(&report) {
+            break;
+        }
         let gap = passes.config.confirm.gap;
         progress(&format!("looking again in {} s, to be sure", gap.as_secs()));
-        std::thread::sleep(gap);
+        passes.wait(gap);
         report = passes.run(&|| false)?;
     }
     report.all = listing.all;
@@ -93,7 +95,10 @@ fn once(
     Ok(report.exit(listing.detailed_exit_code))
 }
 
-fn wants_second_look(report: &PassReport) -> bool {
+/// What wants more looks than this is left to the daemon.
+const LOOKS_MAX: usize = 9;
+
+fn wants_another_look(report: &PassReport) -> bool {
     report.entries.iter().any(|entry| {
         matches!(entry.verdict.decision, Decision::Hold(HoldReason::NotConfirmed { .. }))
     })
@@ -200,8 +205,7 @@ impl daemon::Pass for Watchdog {
         let loaded = config::load(self.config.as_deref(), &super::open::env)
             .map_err(|problems| problems.to_string())?;
         let interval = loaded.config.interval;
-        self.passes.observer.set_start_grace(loaded.config.start_grace);
-        self.passes.config = loaded.config;
+        self.passes.configure(loaded.config);
         Ok(interval)
     }
 }

@@ -67,6 +67,12 @@ fn screen(global: &Global, passes: &mut Passes, report: &PassReport) -> Result<S
     if let Some(memory) = report.gateway.process.and_then(|process| memory(process.id)) {
         text.push_str(&format!("\ngateway memory  {memory}\n"));
     }
+    if report.agents.ours > 0 {
+        let (count, mib) = (report.agents.ours, report.agents.ours_resident >> 20);
+        text.push_str(&format!(
+            "\nits agents      {count} processes, {mib} MiB with their tools\n"
+        ));
+    }
     text.push_str(&match daemon {
         Some(pid) => format!("\nclawarden runs as pid {pid}\n"),
         None => format!(

@@ -17,10 +17,12 @@ mod lane;
 mod ledger;
 mod lock;
 mod process;
+mod reason;
 mod record;
 #[cfg(test)]
 pub(crate) mod sample;
 mod snapshot;
+mod span;
 mod time;
 mod verdict;
 mod version;
@@ -44,11 +46,10 @@ pub use lane::{Lane, LaneStatus, Residue, Row, Store, StoreFacts, Transcript};
 pub use ledger::{Descent, Ledger};
 pub use lock::{Claim, Lock, LockStamp, Payload};
 pub use process::{ProcessId, Sighting};
+pub use reason::{ActReason, HoldReason};
 pub use record::{AcpxRecord, RecordMode};
 pub use snapshot::{Gap, Snapshot, Source};
+pub(crate) use span::span;
 pub use time::UnixMillis;
-pub(crate) use verdict::span;
-pub use verdict::{
-    ActReason, Decision, HoldReason, Looks, Mode, Policy, Subject, SubjectKind, Verdict,
-};
+pub use verdict::{Decision, Looks, Mode, Policy, Subject, SubjectKind, Verdict};
 pub use version::Version;

@@ -17,4 +17,4 @@ mod tasks;
 pub mod watch;
 
 pub use memory::{Memory, memory};
-pub use observer::{ObserveError, Observer, PROC, Variables};
+pub use observer::{ObserveError, Observer, PROC, Sought, Variables};

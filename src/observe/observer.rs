@@ -18,8 +18,8 @@ use super::process::Table;
 use super::settings::Settings;
 use super::tasks;
 use crate::model::{
-    AgentId, Era, Gap, Host, Lane, LaneStatus, ProcessId, SessionKey, Sighting, Snapshot, Source,
-    Status, UnixMillis,
+    AgentId, Era, Family, Gap, Host, Lane, LaneStatus, ProcessId, SessionKey, Sighting, Snapshot,
+    Source, Status, UnixMillis,
 };
 
 /// The kernel's own process table.
@@ -31,7 +31,7 @@ pub type Variables = Box<dyn Fn(&str) -> Option<String>>;
 /// Looks at one state directory and the host around it, and keeps what makes the next look cheap.
 pub struct Observer {
     settings: Settings,
-    start_grace: Duration,
+    sought: Sought,
     keep: Keep,
     env: Variables,
     table: Table,
@@ -51,6 +51,17 @@ impl fmt::Debug for Observer {
     }
 }
 
+/// What the configuration says about looking.
+#[derive(Clone, Debug, Default)]
+pub struct Sought {
+    /// How long a gateway may take until it listens.
+    pub start_grace: Duration,
+    /// Which processes are agents.
+    pub families: Vec<Family>,
+    /// Over how long processor times are wanted.
+    pub window: Duration,
+}
+
 /// Why there is no snapshot at all.
 #[derive(Debug, Error)]
 pub enum ObserveError {
@@ -62,10 +73,10 @@ pub enum ObserveError {
 impl Observer {
     /// Makes an observer of `install`. Every process fact comes from `proc_root`.
     #[must_use]
-    pub fn new(install: Install, proc_root: &Path, start_grace: Duration, env: Variables) -> Self {
+    pub fn new(install: Install, proc_root: &Path, env: Variables) -> Self {
         Observer {
             settings: Settings::new(install),
-            start_grace,
+            sought: Sought::default(),
             keep: Keep::Running,
             env,
             table: Table::new(proc_root),
@@ -85,9 +96,9 @@ impl Observer {
         self.keep = keep;
     }
 
-    /// Takes a new start grace from a reloaded configuration.
-    pub fn set_start_grace(&mut self, start_grace: Duration) {
-        self.start_grace = start_grace;
+    /// Takes into use what the configuration says.
+    pub fn configure(&mut self, sought: Sought) {
+        self.sought = sought;
     }
 
     /// Looks at everything at `now`.
@@ -154,7 +165,7 @@ impl Observer {
             host,
             env: &*self.env,
             now,
-            start_grace: self.start_grace,
+            start_grace: self.sought.start_grace,
             token: &|| None,
         };
         identify(&scene, &mut self.version)

@@ -26,7 +26,7 @@ pub fn json(report: &PassReport) -> Value {
             "outcome": recovered.outcome.name(),
             "note": recovered.note,
         })).collect::<Vec<_>>(),
-        "seen": { "lanes": report.lanes, "locks": report.locks },
+        "seen": { "lanes": report.lanes, "locks": report.locks, "agents": report.agents },
         "summary": report.summary(),
     })
 }

@@ -36,12 +36,25 @@ pub struct PassReport {
     pub lanes: usize,
     /// How many transcript locks there are.
     pub locks: usize,
+    /// The agent processes on this host.
+    pub agents: Fleet,
     /// Whether healthy subjects are listed too.
     pub all: bool,
     /// What an earlier, interrupted run had left, and what became of it.
     pub recovered: Vec<Recovered>,
     /// How to call clawarden for the same state directory and configuration, for the hints.
     pub invocation: String,
+}
+
+/// Agent processes, counted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
+pub struct Fleet {
+    /// All, whoever owns them.
+    pub all: usize,
+    /// Those that a gateway of this state directory started.
+    pub ours: usize,
+    /// The memory of these and of everything below them, in bytes; shared pages count repeatedly.
+    pub ours_resident: u64,
 }
 
 /// A lane that was looked at.
@@ -210,6 +223,7 @@ mod tests {
             holders: Vec::new(),
             lanes: 4,
             locks: 1,
+            agents: Fleet::default(),
             all: false,
             recovered: Vec::new(),
             invocation: "clawarden".to_owned(),

@@ -174,10 +174,18 @@ pub(crate) fn entry_lines(
         writeln!(out, "  {}", paint.tone(Tone::Bad, &format!("failed to {}", escape(error))))?;
     }
     match (done.action_id, done.outcome) {
-        (Some(id), Outcome::Done | Outcome::Unverified) => {
+        (Some(id), Outcome::Done | Outcome::Unverified) if can_be_undone(verdict) => {
             writeln!(out, "  undo with: {} undo {id}", escape(invocation))
         }
         _ => Ok(()),
+    }
+}
+
+/// A process cannot be brought back; its record can.
+fn can_be_undone(verdict: &Verdict) -> bool {
+    match &verdict.decision {
+        Decision::Act(Action::EndTree(end), _) => end.record.is_some(),
+        Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => true,
     }
 }
 
@@ -262,12 +270,19 @@ fn closing(report: &PassReport, paint: Paint, out: &mut String) -> fmt::Result {
     .filter(|(count, _)| *count > 0)
     .map(|(count, word)| format!("{count} {word}"))
     .collect();
-    let count = |number: usize, noun: &str| match number {
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {noun}s"),
+    let count = |number: usize, one: &str, many: &str| match number {
+        1 => format!("1 {one}"),
+        _ => format!("{number} {many}"),
     };
-    let (lanes, locks) = (count(report.lanes, "lane"), count(report.locks, "lock"));
-    let looked = format!("looked at {lanes} and {locks}");
+    let lanes = count(report.lanes, "lane", "lanes");
+    let locks = count(report.locks, "lock", "locks");
+    let looked = match report.agents.all {
+        0 => format!("looked at {lanes} and {locks}"),
+        agents => {
+            let agents = count(agents, "agent process", "agent processes");
+            format!("looked at {lanes}, {locks} and {agents}")
+        }
+    };
     let (words, tone) = match counts.is_empty() {
         true => nothing_found(report),
         false => (counts.join(", "), Tone::Strong),

@@ -308,19 +308,10 @@ fn passes(journal: impl FnOnce(&std::path::Path) -> Journal) -> Passes {
     let home = journal::state_home(&|name| std::env::var_os(name)).unwrap();
     let dir = journal::prepare(&home, &install.state_dir).unwrap();
     let proc_root = std::env::var_os(PROC_ROOT).unwrap();
-    let observer = Observer::new(install, proc_root.as_ref(), config.start_grace, Box::new(env));
-    Passes {
-        config,
-        observer,
-        journal: journal(&dir),
-        dir,
-        reach: Reach::Live,
-        clock: Clock::from_env().unwrap(),
-        count: 0,
-        explains_healthy: true,
-        not_up: None,
-        before: kill_oneself,
-    }
+    let observer = Observer::new(install, proc_root.as_ref(), Box::new(env));
+    let (journal, clock) = (journal(&dir), Clock::from_env().unwrap());
+    let passes = Passes::new(config, observer, journal, dir, Reach::Live, clock);
+    Passes { before: kill_oneself, ..passes }
 }
 
 fn kill_oneself(step: Step) {

@@ -6,8 +6,6 @@
 
 mod stage;
 
-use std::path::Path;
-
 use super::open::clock;
 use super::{Failure, Global, output};
 use crate::act::{self, Reach};
@@ -113,22 +111,8 @@ fn with_passes<T>(
     let dir = journal::prepare(&stage.own_state(), &install.state_dir)?;
     let instance = Instance::take(&dir)?;
     let journal = Journal::open(&instance, stage.now)?.journal;
-    let grace = loaded.config.start_grace;
-    let proc_root: &Path = &stage.proc_root();
-    let observer = Observer::new(install, proc_root, grace, env);
+    let observer = Observer::new(install, &stage.proc_root(), env);
     let clock = crate::clock::Clock::Frozen(stage.now);
-    let config = loaded.config;
-    let mut passes = Passes {
-        config,
-        observer,
-        journal,
-        dir,
-        reach,
-        clock,
-        count: 0,
-        explains_healthy: true,
-        not_up: None,
-        before: |_| {},
-    };
+    let mut passes = Passes::new(loaded.config, observer, journal, dir, reach, clock);
     work(&mut passes)
 }

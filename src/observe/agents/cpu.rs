@@ -53,6 +53,13 @@ impl Meter {
         Cpu { total, recent: recent.filter(|recent| !recent.over.is_zero()) }
     }
 
+    /// Returns what [`Meter::measure`] would call recent, without taking a sample.
+    pub(super) fn peek(&self, id: ProcessId, total: Duration, now: UnixMillis) -> Option<Recent> {
+        let oldest = self.samples.get(&id)?.iter().find(|sample| sample.at < now)?;
+        let used = total.saturating_sub(oldest.total);
+        Some(Recent { used, over: now.since(oldest.at) })
+    }
+
     /// Forgets processes that have ended.
     pub(super) fn retain(&mut self, is_alive: impl Fn(ProcessId) -> bool) {
         self.samples.retain(|id, _| is_alive(*id));

@@ -4,8 +4,9 @@
 //! included, comes from there, and the kernel is not asked about any pid.
 //!
 //! [`Table`] is what is listed; it is kept from pass to pass and says what to look for. What is
-//! acted on is looked at anew: [`Table::sight`].
+//! acted on is looked at anew: [`Table::sight`], [`Table::facts`] and what is beside them.
 
+mod facts;
 #[cfg(target_os = "linux")]
 mod linux;
 mod openclaw;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::{ProcessId, Sighting, UnixMillis};
+
+pub use facts::{Facts, Sockets};
 
 #[cfg(target_os = "linux")]
 use linux as platform;

@@ -29,7 +29,8 @@ fn is_title(text: &[u8]) -> bool {
     }
 }
 
-fn file_name(path: &[u8]) -> &[u8] {
+/// Returns what follows the last slash.
+pub(super) fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
 }
 

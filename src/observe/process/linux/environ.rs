@@ -6,7 +6,7 @@ use std::path::Path;
 use super::files::Directory;
 
 /// The kernel allows megabytes; ours are a few kilobytes, and agents' below 100.
-const ENVIRON_BYTES_MAX: usize = 256 * 1024;
+pub(super) const ENVIRON_BYTES_MAX: usize = 256 * 1024;
 
 pub(in super::super) fn environ(root: &Path, pid: i32) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut text = Vec::new();

@@ -30,6 +30,24 @@ impl From<Errno> for Failure {
     }
 }
 
+/// Returns the error, `NotFound` if the process has ended.
+pub(super) fn gone(errno: Errno) -> io::Error {
+    match errno {
+        Errno::SRCH => io::ErrorKind::NotFound.into(),
+        other => other.into(),
+    }
+}
+
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+/// Returns the error for contents that make no sense.
+pub(super) fn malformed(pid: i32, file: &str) -> io::Error {
+    let text = format!("`{file}` of pid {pid} is incomplete or malformed");
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
 /// A name in the listing of a process table.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Listed {
@@ -55,7 +73,12 @@ impl Directory {
         directory_at(&self.fd, in_process(pid, "", &mut name))
     }
 
-    /// Lists the processes, by pid. The buffer is scratch space.
+    /// Opens a directory inside this one.
+    pub(super) fn directory(&self, name: &str) -> rustix::io::Result<Directory> {
+        directory_at(&self.fd, name)
+    }
+
+    /// Lists the processes, or the threads of one, by number. The buffer is scratch space.
     pub(super) fn list(&self, into: &mut Vec<Listed>, buffer: &mut Vec<u8>) -> io::Result<()> {
         into.clear();
         buffer.clear();
@@ -88,9 +111,14 @@ impl Directory {
         read_at(&self.fd, name, most, into)
     }
 
-    /// Returns where a link of this directory leads.
-    pub(super) fn read_link(&self, name: &str) -> rustix::io::Result<Vec<u8>> {
+    /// Returns the text of a symlink.
+    pub(super) fn link(&self, name: &str) -> rustix::io::Result<Vec<u8>> {
         readlinkat(&self.fd, name, Vec::new()).map(CString::into_bytes)
+    }
+
+    /// Opens a file.
+    pub(super) fn file(&self, name: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        openat(&self.fd, name, flags | OFlags::CLOEXEC, Mode::empty())
     }
 
     /// Reads a file of `pid`, at most `most` bytes of it, into the emptied buffer.

@@ -10,10 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::after_boot;
+use super::files::is_missing;
 use crate::model::ProcessId;
 
 /// A host with 100,000 connections has a table of 15 MB; the listening ones come first.
-const SOCKET_TABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(super) const SOCKET_TABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// For so long a new listening socket beside known ones may go unnoticed. Reading the socket
 /// tables takes 5 ms each, even when they are empty (6.18).
@@ -92,18 +93,13 @@ fn ports(sockets: &[Socket]) -> Vec<u16> {
 }
 
 /// Joins the sockets among the descriptors of `pid` with the socket tables of its own network
-/// namespace; a captured table may have one for all.
+/// namespace.
 fn listening(root: &Path, pid: i32) -> io::Result<Vec<Socket>> {
-    let process = root.join(pid.to_string());
-    let sockets = sockets(&process.join("fd"))?;
+    let sockets = sockets(root, pid)?;
     let mut found = Vec::new();
     let mut tables = 0;
     for name in ["net/tcp", "net/tcp6"] {
-        let table = match File::open(process.join(name)) {
-            Err(error) if is_missing(&error) => File::open(root.join(name)),
-            other => other,
-        };
-        match table {
+        match socket_table(root, pid, name) {
             Ok(table) => {
                 tables += 1;
                 collect(BufReader::new(table.take(SOCKET_TABLE_BYTES_MAX)), &sockets, &mut found)?;
@@ -119,10 +115,18 @@ fn listening(root: &Path, pid: i32) -> io::Result<Vec<Socket>> {
     Ok(found)
 }
 
-/// Returns all sockets among the descriptors, by inode.
-fn sockets(descriptors: &Path) -> io::Result<BTreeMap<u64, OsString>> {
+/// Opens a socket table of the network namespace of `pid`; a captured table may have one for all.
+pub(super) fn socket_table(root: &Path, pid: i32, name: &str) -> io::Result<File> {
+    match File::open(root.join(pid.to_string()).join(name)) {
+        Err(error) if is_missing(&error) => File::open(root.join(name)),
+        other => other,
+    }
+}
+
+/// Returns all sockets among the descriptors of `pid`, by inode.
+pub(super) fn sockets(root: &Path, pid: i32) -> io::Result<BTreeMap<u64, OsString>> {
     let mut sockets = BTreeMap::new();
-    for descriptor in std::fs::read_dir(descriptors)? {
+    for descriptor in std::fs::read_dir(root.join(format!("{pid}/fd")))? {
         let descriptor = descriptor?;
         match std::fs::read_link(descriptor.path()) {
             Ok(target) => {
@@ -137,7 +141,7 @@ fn sockets(descriptors: &Path) -> io::Result<BTreeMap<u64, OsString>> {
     Ok(sockets)
 }
 
-fn socket_inode(target: &[u8]) -> Option<u64> {
+pub(super) fn socket_inode(target: &[u8]) -> Option<u64> {
     let number = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(number).ok()?.parse().ok()
 }
@@ -169,10 +173,6 @@ fn parse(line: &str) -> Option<(u16, u64)> {
     }
     let inode = fields.nth(5)?.parse().ok()?;
     Some((u16::from_str_radix(port, 16).ok()?, inode))
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
 }
 
 #[cfg(test)]

@@ -12,25 +12,30 @@ use std::time::{Duration, Instant};
 use crate::model::{ProcessId, Sighting, UnixMillis};
 use crate::observe::process::{Table, captured};
 
-fn live() -> Table {
+pub(super) fn live() -> Table {
     let mut table = Table::new(Path::new("/proc"));
     table.refresh(UnixMillis(0)).unwrap();
     table
 }
 
 /// A child that sleeps until it is dropped.
-struct Sleeper(Child);
+pub(super) struct Sleeper(pub(super) Child);
 
 impl Sleeper {
-    fn spawn(command: &mut Command) -> Sleeper {
+    pub(super) fn spawn(command: &mut Command) -> Sleeper {
         Sleeper(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
     }
 
-    fn new() -> Sleeper {
+    pub(super) fn new() -> Sleeper {
         Sleeper::spawn(Command::new("sleep").arg("600"))
     }
 
-    fn pid(&self) -> i32 {
+    /// One with these as its standard input and output.
+    pub(super) fn with(stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Sleeper {
+        Sleeper(Command::new("sleep").arg("600").stdin(stdin).stdout(stdout).spawn().unwrap())
+    }
+
+    pub(super) fn pid(&self) -> i32 {
         i32::try_from(self.0.id()).unwrap()
     }
 
@@ -50,7 +55,7 @@ impl Drop for Sleeper {
 
 /// Waits for something that the kernel does in its own time.
 #[track_caller]
-fn eventually(mut what: impl FnMut() -> bool) {
+pub(super) fn eventually(mut what: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !what() {
         assert!(Instant::now() < end, "never became true");

@@ -1,25 +1,44 @@
 //! Linux: `/proc`, and pidfds where a number must mean one process.
 
+mod children;
+mod control_group;
 mod environ;
+mod facts;
+#[cfg(test)]
+mod facts_live_tests;
 mod files;
+mod link;
 mod listener;
 #[cfg(test)]
 mod live_tests;
+mod memory;
 mod namespace;
 mod reading;
 mod rota;
 mod scan;
+mod shell;
 mod sight;
 mod stat;
 mod status;
+mod stdio;
+mod unix_listener;
 
 use std::time::Duration;
 
+pub(super) use children::direct_children;
+pub(super) use control_group::control_group;
 pub(super) use environ::environ;
+pub(super) use facts::facts;
+pub(super) use link::{cwd, exe};
 pub(super) use listener::Listeners;
+pub(super) use memory::memory;
 pub(super) use namespace::{is_first_pid_namespace, shares_pid_namespace};
 pub(super) use scan::Scan;
+pub(super) use shell::is_tool_shell;
 pub(super) use sight::{Look, look};
+pub use stdio::Sockets;
+pub(super) use stdio::stdio;
+pub(super) use unix_listener::listens_on_unix;
 
 /// Returns the time since the boot, sleep included: the clock of the start ticks, which nobody
 /// can set.

@@ -6,7 +6,7 @@ use super::stat::{STAT_BYTES_MAX, Stat};
 use crate::model::ProcessId;
 
 /// Titles and command lines of interest are far shorter; a hostile one may be megabytes.
-const CMDLINE_BYTES_MAX: usize = 64 * 1024;
+pub(super) const CMDLINE_BYTES_MAX: usize = 64 * 1024;
 
 /// A process, and what tells whether it changed.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub(super) fn read_stat(
 
 /// Returns the name of the executable. A file that was replaced by an update is still called so.
 fn program(directory: &Directory) -> Vec<u8> {
-    let Ok(exe) = directory.read_link("exe") else { return Vec::new() };
+    let Ok(exe) = directory.link("exe") else { return Vec::new() };
     let exe = exe.strip_suffix(b" (deleted)").unwrap_or(&exe);
     exe.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec()
 }

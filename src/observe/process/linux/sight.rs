@@ -14,7 +14,7 @@ use crate::model::ProcessId;
 
 /// A pid that passes from one process to another while it is looked at is looked at again, this
 /// often. Once is rare; more often, nothing can be said.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
 
 /// What is under a pid, by the kernel or by the captured files.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ fn present(reading: Reading) -> Look {
 }
 
 /// Returns true if it is certain that nothing bears the number, or a thread does.
-fn is_no_process(table: &Directory, pid: Pid) -> bool {
+pub(super) fn is_no_process(table: &Directory, pid: Pid) -> bool {
     if test_kill_process(pid) == Err(Errno::SRCH) {
         return true;
     }

@@ -13,6 +13,8 @@ pub(super) struct Stat {
     pub(super) group: i32,
     pub(super) session: i32,
     pub(super) tty: i32,
+    /// Time on processors, of all threads, in clock ticks.
+    pub(super) cpu_ticks: u64,
     threads: i64,
     pub(super) start_ticks: u64,
     /// Changes with an exec and with an overwritten title: a hash of the name, and of the places
@@ -36,6 +38,8 @@ impl Stat {
         let group = fields.number(5)?;
         let session = fields.number(6)?;
         let tty = fields.number(7)?;
+        let (user, system): (u64, u64) = (fields.number(14)?, fields.number(15)?);
+        let cpu_ticks = user.saturating_add(system);
         let threads = fields.number(20)?;
         let start_ticks = fields.number(22)?;
 
@@ -45,7 +49,7 @@ impl Stat {
             fields.at(place).hash(&mut image);
         }
         let image = image.finish();
-        Some(Stat { state, parent, group, session, tty, threads, start_ticks, image })
+        Some(Stat { state, parent, group, session, tty, cpu_ticks, threads, start_ticks, image })
     }
 
     /// Returns true if nothing of the process runs any more. A main thread that ended before the
@@ -113,11 +117,19 @@ mod tests {
             "7 (sleep) S 1 7",
             "7 (sleep) S 1 7 8 0 -1 0 1 0 0 0 1 2 0 0 20 0 1 0",
             "7 (sleep) S 1 7 8 0 -1 0 1 0 0 0 1 2 0 0 20 0 1 0 -5",
+            "7 (sleep) S 1 7 8 0 -1 0 1 0 0 0 x 2 0 0 20 0 1 0 5",
             "7 (sleep) S x 7 8 0 -1 0 1 0 0 0 1 2 0 0 20 0 1 0 5",
             "7 (sleep) S 99999999999 7 8 0 -1 0 1 0 0 0 1 2 0 0 20 0 1 0 5",
         ] {
             assert_eq!(Stat::parse(line.as_bytes()), None, "{line}");
         }
+    }
+
+    #[test]
+    fn time_in_user_code_and_in_the_kernel_is_added_up() {
+        let line = |user: u64| format!("7 (a) S 1 7 8 0 -1 0 1 0 0 0 {user} 2 9 9 20 0 1 0 5");
+        let ticks = |user| Stat::parse(line(user).as_bytes()).unwrap().cpu_ticks;
+        assert_eq!((ticks(1), ticks(u64::MAX)), (3, u64::MAX));
     }
 
     #[test]

@@ -1,0 +1,227 @@
+//! Why something is done, or left alone: stable codes, and words for people.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Guarded, ProcessId, UnixMillis, span};
+
+macro_rules! reasons {
+    (
+        $(#[$doc:meta])* $name:ident {
+            $( $(#[$vdoc:meta])* $variant:ident $({ $($field:ident : $type:ty),* })?
+               => $code:literal, $text:literal $(, $arg:expr)* ; )*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub enum $name {
+            $( $(#[$vdoc])* $variant $({
+                $( #[doc = concat!("Part of: ", $text, ".")] $field: $type ),*
+            })? ),*
+        }
+
+        impl $name {
+            /// Every stable code, in the order of the README's table.
+            pub const CODES: &'static [&'static str] = &[$($code),*];
+
+            /// Returns the stable code.
+            #[must_use]
+            pub fn code(&self) -> &'static str {
+                match self { $( $name::$variant $({ $($field: _),* })? => $code ),* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $( $name::$variant $({ $($field),* })? => write!(f, $text $(, $arg)*) ),*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why something is proven wrong.
+    ActReason {
+        /// dead_lock: the kernel says that the holder is gone.
+        HolderDead { pid: i32 } => "holder_dead", "its holder, pid {pid}, is dead";
+        /// dead_lock: another process lives under the holder's pid.
+        HolderRecycled { pid: i32 }
+            => "holder_recycled", "its holder is dead: pid {pid} now belongs to another process";
+        /// stale_lane: the run began before the process that should be running it.
+        OlderThanGateway
+            => "older_than_gateway", "the run began before the gateway process that is up now; no run survives its process";
+        /// stale_lane: the row says `running` and has an end.
+        EndedButRunning => "ended_but_running", "the row says running, and when the run ended";
+        /// stale_lane: nothing of the run has moved for long.
+        Silent { quiet: Duration }
+            => "silent", "no lock, task, child process or transcript growth for {}", span(*quiet);
+        /// orphan_process: both ends of its input and output are closed for ever.
+        Unreachable
+            => "unreachable", "nobody can talk to it or hear it any more: the other ends of its input and output are closed";
+        /// leaked_process: its record says closed, and it still hangs on the gateway.
+        RecordClosed { ago: Duration }
+            => "record_closed", "its session was closed {} ago, and the gateway still keeps it", span(*ago);
+        /// runaway_agent: too much processor time.
+        UsesProcessor { percent: u32, over: Duration }
+            => "uses_processor", "it used {percent} % of a processor for {}", span(*over);
+        /// runaway_agent: too much memory.
+        UsesMemory { mib: u64, limit: u64 } => "uses_memory", "it holds {mib} MiB of memory; the limit is {limit} MiB";
+        /// runaway_agent: too old.
+        RunsLong { age: Duration, limit: Duration }
+            => "runs_long", "it has run for {}; the limit is {}", span(*age), span(*limit);
+    }
+}
+
+reasons! {
+    /// Why something is left alone. Every one is documented in the README.
+    HoldReason {
+        /// The era of the state directory could not be told.
+        EraUnknown => "era_unknown", "the layout of the state directory is not understood";
+        /// A database is newer than any that was tested.
+        EraNewer => "era_newer", "the state directory is of a newer gateway than was tested";
+        /// This era's rows may only be changed by the gateway itself.
+        EraReadOnly => "era_read_only", "this gateway keeps sessions in SQLite; only the gateway may change them";
+        /// No gateway runs: its next start repairs this itself, and needs it as it is.
+        GatewayDown => "gateway_down", "the gateway is down; its own restart recovery needs this as it is";
+        /// The gateway has only just begun.
+        GatewayStarting => "gateway_starting", "the gateway is starting";
+        /// It is not known whether the gateway runs.
+        GatewayUnknown => "gateway_unknown", "it cannot be told whether the gateway runs";
+        /// Just after a start, the gateway repairs things itself.
+        StartGrace { left: Duration } => "start_grace", "the gateway started recently; judged in {}", span(*left);
+        /// Just after the host woke, ages and silence mean little.
+        ResumeGrace { left: Duration } => "resume_grace", "the host woke recently; judged in {}", span(*left);
+        /// Just after the clock was set, ages mean little.
+        ClockGrace { left: Duration } => "clock_grace", "the clock was set recently; judged in {}", span(*left);
+        /// The clock was set since the evidence was written.
+        ClockUnproven => "clock_unproven", "the clock may have been set since; times cannot be compared";
+        /// `openclaw doctor` or the like rewrites the same files.
+        MaintenanceRunning { id: ProcessId } => "maintenance_running", "openclaw maintenance runs as {id}";
+        /// Something this judgement rests on could not be read.
+        Gap { source: &'static str, reason: String } => "gap", "{source} could not be read: {reason}";
+        /// Too young to be judged.
+        TooYoung { age: Duration, after: Duration } => "too_young", "{} old, acts from {}", span(*age), span(*after);
+        /// A time in the file lies in the future.
+        InFuture { at: UnixMillis } => "in_future", "its time {at} lies in the future";
+        /// A field has an unknown shape.
+        Malformed { field: &'static str } => "malformed", "{field} is missing or of an unknown shape";
+        /// The lock's holder lives.
+        HolderAlive { id: ProcessId } => "holder_alive", "held by live {id}";
+        /// The lock's holder is neither provably dead nor alive.
+        HolderUnknown => "holder_unknown", "its holder is neither provably dead nor alive";
+        /// Pids may mean something else to the writer of the file.
+        ForeignNamespace => "foreign_namespace", "the gateway may live in another pid namespace; pids cannot be compared";
+        /// The lock is empty or torn.
+        PayloadIncomplete => "payload_incomplete", "its payload is empty or torn; a writer may be at work";
+        /// A lock of the lane's transcript is not provably dead.
+        LaneLocked { path: String } => "lane_locked", "lock {path} is not provably dead: a run may be alive";
+        /// Restart recovery has marked the row.
+        AbortedLastRun => "aborted_last_run", "abortedLastRun is set: the gateway means to resume this run";
+        /// Restart recovery works on the row.
+        RestartRecovery => "restart_recovery", "restart recovery is at work on this row";
+        /// A reply waits to be delivered.
+        PendingDelivery => "pending_delivery", "a final reply still waits to be delivered";
+        /// The lane is quiet on purpose.
+        QuotaSuspended => "quota_suspended", "the lane is suspended by quota, not stuck";
+        /// The subagent registry has an open run for it.
+        SubagentOpen => "subagent_open", "the subagent registry has an open run for it";
+        /// Another OpenClaw process is old enough to be running it.
+        OtherRunner { id: ProcessId } => "other_runner", "another OpenClaw process, {id}, may be running it";
+        /// The gateway wrote the row since it started, and may be resuming its run.
+        RowTouched { ago: Duration }
+            => "row_touched", "the gateway wrote the row {} ago, since its start; it may be resuming the run", span(*ago);
+        /// No proof that the run is dead.
+        NoProof => "no_proof", "nothing proves that its run is dead";
+        /// Nothing of the run moves, but not for long enough to prove anything.
+        SilentSoFar { quiet: Duration, after: Duration }
+            => "silent_so_far", "nothing of its run has moved for {}; that proves something after {}", span(*quiet), span(*after);
+        /// The transcript was written a moment ago.
+        TranscriptMoving { ago: Duration } => "transcript_moving", "its transcript was written {} ago", span(*ago);
+        /// A queued or running task names the lane.
+        TaskActive => "task_active", "a queued or running task names it";
+        /// The gateway has a child process younger than the run.
+        ChildYounger { id: ProcessId } => "child_younger", "the gateway has a child younger than the run, {id}";
+        /// Not seen often enough, or not for long enough.
+        NotConfirmed { looks: u32, needed: u32 } => "not_confirmed", "seen {looks} of {needed} times";
+        /// A rewrite would take too long.
+        StoreTooLarge { bytes: u64 } => "store_too_large", "its store has {bytes} bytes; a rewrite beside the gateway would take too long";
+        /// The gateway wrote the store a moment ago.
+        StoreBusy { ago: Duration } => "store_busy", "its store was written {} ago; retried when it is quiet", span(*ago);
+        /// The store is a symbolic link.
+        StoreSymlink => "store_symlink", "its store is a symbolic link";
+        /// The file or its folder belongs to another user.
+        NotOwner { uid: u32 } => "not_owner", "the file or its folder belongs to uid {uid}; run clawarden as that user";
+        /// The policy has no repair for it.
+        NoRepair => "no_repair", "no repair is configured for it";
+        /// Nothing shows that a gateway of this state directory started it.
+        NotOwned => "not_owned", "nothing shows that a gateway of this state directory started it";
+        /// Its environment leads to another state directory.
+        OtherStateDir { path: String } => "other_state_dir", "it belongs to another state directory, {path}";
+        /// It is no agent of any family.
+        NotAnAgent => "not_an_agent", "a gateway left it behind, but it is no agent; it may be wanted";
+        /// Its family's mark is missing: somebody started it for himself.
+        NotMarked => "not_marked", "its environment lacks the mark of its family; somebody may have started it for himself";
+        /// Somebody can talk to it, or hear it.
+        ContactKept => "contact_kept", "somebody can still talk to it, or hear it";
+        /// It cannot be told whether anybody can reach it.
+        ContactUnknown { why: String } => "contact_unknown", "it cannot be told whether anybody can reach it: {why}";
+        /// A live gateway, queue owner or the like is above it.
+        Attached { to: ProcessId, role: &'static str } => "attached", "it still hangs on a live {role}, {to}";
+        /// The process that started it is still its parent.
+        Parented { by: ProcessId } => "parented", "the process that started it, {by}, is still its parent";
+        /// It is judged together with the agent above it.
+        PartOfTree { top: ProcessId } => "part_of_tree", "it is judged together with {top} above it";
+        /// Something in its tree must never be signalled.
+        Guarded { by: Guarded } => "guarded", "{} {}", by.id, by.guard;
+        /// A tool runs below it.
+        ToolRunning { id: ProcessId } => "tool_running", "a tool still runs below it, {id}; it is ended when that has ended";
+        /// It uses processor time, or that is not known yet.
+        NotIdle => "not_idle", "it is not known to be idle";
+        /// The user paused everything.
+        Paused { until: UnixMillis } => "paused", "paused until {until}";
+        /// The user protects it.
+        Protected { until: UnixMillis } => "protected", "protected until {until}";
+        /// It was acted on a moment ago.
+        CoolingDown { left: Duration } => "cooling_down", "acted on recently; next try in {}", span(*left);
+        /// This pass has done enough.
+        PassBudget { limit: u32 } => "pass_budget", "limit of {limit} actions per pass reached";
+        /// This hour has seen enough.
+        HourBudget { limit: u32 } => "hour_budget", "limit of {limit} actions per hour reached";
+        /// Repairs of it do not last.
+        GaveUp { tries: u32 } => "gave_up", "{tries} repairs did not last; look at it yourself";
+    }
+}
+
+impl HoldReason {
+    /// Returns in how long the reason will be over, where time alone ends it.
+    #[must_use]
+    pub fn due_in(&self) -> Option<Duration> {
+        match self {
+            HoldReason::StartGrace { left }
+            | HoldReason::ResumeGrace { left }
+            | HoldReason::ClockGrace { left }
+            | HoldReason::CoolingDown { left } => Some(*left),
+            HoldReason::TooYoung { age: so_far, after }
+            | HoldReason::SilentSoFar { quiet: so_far, after } => {
+                Some(after.saturating_sub(*so_far))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct() {
+        let mut codes = [ActReason::CODES, HoldReason::CODES].concat();
+        codes.sort_unstable();
+        let count = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+    }
+}

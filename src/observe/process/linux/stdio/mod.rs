@@ -1,0 +1,219 @@
+//! Standard input and output of one process, and who has their other ends.
+
+mod answers;
+mod diag;
+#[cfg(test)]
+mod live_tests;
+mod message;
+mod pipe;
+mod sockets;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::files::Directory;
+use super::listener::socket_inode;
+use super::stat::{STAT_BYTES_MAX, Stat};
+use crate::model::{End, EndKind, Peer, Stdio};
+
+pub use sockets::Sockets;
+
+/// One of the two descriptors that matter. The third may be a log file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stream {
+    Input,
+    Output,
+}
+
+impl Stream {
+    /// Returns the name of the descriptor in the directory of a process.
+    fn name(self) -> &'static str {
+        match self {
+            Stream::Input => "fd/0",
+            Stream::Output => "fd/1",
+        }
+    }
+}
+
+/// One process, and what may be asked about it.
+#[derive(Debug)]
+struct Subject<'a> {
+    table: &'a Directory,
+    process: &'a Directory,
+    is_live: bool,
+    sockets: &'a Sockets,
+    asks_pipes: bool,
+}
+
+pub(in super::super::super) fn stdio(
+    root: &Path,
+    is_live: bool,
+    pid: i32,
+    sockets: &Sockets,
+    asks_pipes: bool,
+) -> Stdio {
+    let table = Directory::open(root);
+    let opened = table.and_then(|table| table.process(pid).map(|process| (table, process)));
+    match opened {
+        Ok((table, process)) => {
+            let subject =
+                Subject { table: &table, process: &process, is_live, sockets, asks_pipes };
+            Stdio { input: subject.end(Stream::Input), output: subject.end(Stream::Output) }
+        }
+        Err(errno) => Stdio { input: unreadable(errno), output: unreadable(errno) },
+    }
+}
+
+impl Subject<'_> {
+    fn end(&self, stream: Stream) -> End {
+        let link = match self.process.link(stream.name()) {
+            Ok(link) => link,
+            Err(Errno::NOENT) if self.is_running() => {
+                let peer = Peer::Unknown("the descriptor is closed".to_owned());
+                return End { what: EndKind::Closed, peer };
+            }
+            Err(errno) => return unreadable(errno),
+        };
+        let what = kind(link);
+        let peer = match &what {
+            EndKind::Socket { inode } => self.sockets.peer(*inode),
+            EndKind::Pipe { inode } => self.pipe(stream, *inode),
+            EndKind::Terminal(_) => unknown("it is a terminal"),
+            EndKind::Named(_) => unknown("anybody may open it by its name"),
+            EndKind::Closed | EndKind::Unreadable(_) => unknown("it cannot be looked at"),
+        };
+        End { what, peer }
+    }
+
+    fn pipe(&self, stream: Stream, inode: u64) -> Peer {
+        if !self.asks_pipes {
+            return unknown("the pipe was not opened to ask");
+        }
+        if !self.is_live {
+            return self.sockets.peer(inode);
+        }
+        pipe::partner(self.table, self.process, stream, inode)
+            .unwrap_or_else(|errno| Peer::Unknown(format!("the pipe cannot be opened: {errno}")))
+    }
+
+    /// A process that has ended shows no descriptors, too.
+    fn is_running(&self) -> bool {
+        let mut stat = Vec::new();
+        self.process.read("stat", STAT_BYTES_MAX, &mut stat).is_ok()
+            && Stat::parse(&stat).is_some_and(|stat| !stat.has_ended())
+    }
+}
+
+/// Tells what a descriptor is by the text of its link. Only what the kernel names itself, and
+/// not by a path, can never be opened again by others.
+fn kind(link: Vec<u8>) -> EndKind {
+    if let Some(inode) = socket_inode(&link) {
+        return EndKind::Socket { inode };
+    }
+    if let Some(inode) = pipe::inode(&link) {
+        return EndKind::Pipe { inode };
+    }
+    let terminals: [&[u8]; 3] = [b"/dev/pts/", b"/dev/tty", b"/dev/console"];
+    let is_terminal = terminals.iter().any(|start| link.starts_with(start));
+    let path = PathBuf::from(OsString::from_vec(link));
+    if is_terminal { EndKind::Terminal(path) } else { EndKind::Named(path) }
+}
+
+fn unreadable(errno: Errno) -> End {
+    let why = match errno {
+        Errno::NOENT | Errno::SRCH => "the process has ended".to_owned(),
+        other => other.to_string(),
+    };
+    End { what: EndKind::Unreadable(why.clone()), peer: Peer::Unknown(why) }
+}
+
+fn unknown(why: &str) -> Peer {
+    Peer::Unknown(why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Contact;
+    use crate::observe::process::captured::Captured;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(link: &[u8], want: EndKind) {
+        assert_eq!(kind(link.to_vec()), want);
+    }
+
+    #[test]
+    fn a_descriptor_is_told_by_its_link() {
+        check(b"socket:[35137]", EndKind::Socket { inode: 35137 });
+        check(b"pipe:[7]", EndKind::Pipe { inode: 7 });
+        for terminal in ["/dev/pts/0", "/dev/tty", "/dev/ttyS0", "/dev/console"] {
+            check(terminal.as_bytes(), EndKind::Terminal(terminal.into()));
+        }
+        for name in [
+            "/dev/null",
+            "/tmp/fifo",
+            "/tmp/a (deleted)",
+            "/tmp/pipe:[7]",
+            "/tmp/x socket:[7]",
+            "anon_inode:[eventfd]",
+            "pipe:[]",
+            "pipe:[7] (deleted)",
+            "socket:[-7]",
+            "socket:[99999999999999999999]",
+            "",
+        ] {
+            check(name.as_bytes(), EndKind::Named(name.into()));
+        }
+    }
+
+    fn captured(input: &str, output: &str) -> Captured {
+        let captured = Captured::new();
+        captured.process(9, 1, 5, b"x").link("9/fd/0", input).link("9/fd/1", output);
+        captured
+    }
+
+    fn look(captured: &Captured, asks_pipes: bool) -> Stdio {
+        let sockets = Sockets::new(captured.root(), false);
+        stdio(captured.root(), false, 9, &sockets, asks_pipes)
+    }
+
+    #[test]
+    fn a_capture_tells_who_had_the_other_ends() {
+        let captured = captured("socket:[5]", "pipe:[6]");
+        assert_eq!(look(&captured, true).contact(), Contact::Unknown, "no answers");
+        captured.file("sockets", b"5 dead\n6 dead\n");
+        assert_eq!(look(&captured, true).contact(), Contact::Lost);
+        assert_eq!(look(&captured, false).contact(), Contact::Unknown, "the pipe is not asked");
+        captured.file("sockets", b"5 dead\n6 alive\n");
+        assert_eq!(look(&captured, true).contact(), Contact::Kept);
+        captured.file("sockets", b"6 dead\n");
+        let stdio = look(&captured, true);
+        assert_eq!(stdio.contact(), Contact::Unknown);
+        assert_eq!(stdio.input.what, EndKind::Socket { inode: 5 });
+    }
+
+    #[test]
+    fn names_and_terminals_prove_nothing_whatever_a_capture_says() {
+        let captured = captured("/dev/null", "/dev/pts/3");
+        captured.file("sockets", b"0 dead\n");
+        let stdio = look(&captured, true);
+        assert_eq!(stdio.input.what, EndKind::Named("/dev/null".into()));
+        assert_eq!(stdio.output.what, EndKind::Terminal("/dev/pts/3".into()));
+        assert_eq!(stdio.contact(), Contact::Unknown);
+    }
+
+    #[test]
+    fn a_missing_descriptor_is_closed_only_of_a_process_that_runs() {
+        let captured = Captured::new();
+        captured.process(9, 1, 5, b"x");
+        assert_eq!(look(&captured, true).input.what, EndKind::Closed);
+        captured.state(9, 'Z', 1, 5);
+        assert!(matches!(look(&captured, true).input.what, EndKind::Unreadable(_)));
+        captured.without(9);
+        assert!(matches!(look(&captured, true).output.what, EndKind::Unreadable(_)));
+    }
+}
