@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::limit::Bytes;
+
 /// The least and the greatest allowed value, each with its reason.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds<T> {
@@ -117,4 +119,81 @@ pub(super) const LOCK_AGE: Bounds<Duration> = Bounds {
     short: Duration::ZERO,
     most: Duration::from_hours(24),
     above: NEVER,
+};
+
+/// Until then a gateway may still be starting it: a lease has no pid before the spawn, and an
+/// adapter needs 3 to 6 s (measured).
+pub(super) const AGENT_AGE: Bounds<Duration> = Bounds {
+    least: Duration::from_mins(1),
+    below: "a gateway may still be starting it",
+    short: Duration::ZERO,
+    most: Duration::from_hours(30 * 24),
+    above: NEVER,
+};
+
+/// An idle tree ends within 3 s; one at work writes its files first (measured).
+pub(super) const TERM_WAIT: Bounds<Duration> = Bounds {
+    least: Duration::from_secs(1),
+    below: "an agent that is told to end writes its files first",
+    short: Duration::from_millis(10),
+    most: Duration::from_mins(2),
+    above: "nothing else is repaired while one tree is waited for",
+};
+
+/// Where an argument stands. Interpreters take their script behind an option or two.
+pub(super) const POSITION: Bounds<u32> = Bounds {
+    least: 0,
+    below: "0 is the program's name",
+    short: 0,
+    most: 8,
+    above: "so far behind, an argument says no more what the process is",
+};
+
+/// Since a session was closed.
+pub(super) const LEAK_AFTER: Bounds<Duration> = Bounds {
+    least: Duration::from_mins(1),
+    below: "the gateway may still be ending it",
+    short: Duration::ZERO,
+    most: Duration::from_hours(30 * 24),
+    above: NEVER,
+};
+
+/// No limit at all is written so.
+const NO_LIMIT: &str = "for no limit, write `off`";
+
+/// Percent of one processor.
+pub(super) const CPU_SHARE: Bounds<u32> = Bounds {
+    least: 1,
+    below: "an idle agent uses that much",
+    short: 1,
+    most: 6_400,
+    above: NO_LIMIT,
+};
+
+/// A healthy turn can keep a processor busy for seconds.
+pub(super) const CPU_OVER: Bounds<Duration> = Bounds {
+    least: Duration::from_mins(1),
+    below: "a healthy turn can be busy for as long",
+    short: Duration::ZERO,
+    most: Duration::from_hours(24),
+    above: NO_LIMIT,
+};
+
+/// An adapter alone has 75 to 126 MB, its agent 165 to 210 MB (measured), so the floor is below
+/// whatever is of use.
+pub(super) const MEMORY: Bounds<Bytes> = Bounds {
+    least: Bytes(64 << 20),
+    below: "every healthy agent uses more",
+    short: Bytes(64 << 20),
+    most: Bytes(1 << 40),
+    above: NO_LIMIT,
+};
+
+/// A session can be worked in for days.
+pub(super) const TREE_AGE: Bounds<Duration> = Bounds {
+    least: Duration::from_hours(1),
+    below: "a healthy agent may be at work for as long",
+    short: Duration::ZERO,
+    most: Duration::from_hours(365 * 24),
+    above: NO_LIMIT,
 };

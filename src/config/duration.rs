@@ -1,38 +1,17 @@
 //! Durations as people write them: `500ms`, `90s`, `10m`, `2h`, `90d`.
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use super::written::Word;
 
-/// What to write, for messages.
-pub(super) const EXPECTED: &str = "a duration with a unit, such as `90s`, `10m` or `2h`";
-
-/// The same rule for editors.
+/// The rule for editors.
 pub(super) const PATTERN: &str = "^[0-9]+(ms|s|m|h|d)$";
 
-/// A duration in a configuration file. A bare number is refused: nobody can tell seconds from
-/// milliseconds in it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Written(pub(super) Duration);
+impl Word for Duration {
+    const EXPECTED: &'static str = "a duration with a unit, such as `90s`, `10m` or `2h`";
 
-impl<'de> Deserialize<'de> for Written {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Text).map(Written)
-    }
-}
-
-struct Text;
-
-impl de::Visitor<'_> for Text {
-    type Value = Duration;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(EXPECTED)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-        parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    fn read(text: &str) -> Option<Duration> {
+        parse(text)
     }
 }
 

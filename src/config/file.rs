@@ -6,16 +6,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_yaml::{Error, Mapping, Value};
 
-use super::duration::Written;
-use super::keys::KEYS;
+use super::keys::{ANY, KEYS, NAMED};
+use super::policies::{OverrideItem, PoliciesSection};
+use super::written::Written;
 use super::{Config, value};
-use crate::model::{Family, Mode};
 use crate::plan::settings::{Confirm, Limits};
-use crate::policy::LanePattern;
-use crate::policy::settings::{
-    CpuLimit, DeadLock, FamilyRule, LaneRepair, LeakedProcess, OrphanProcess, Override, Policies,
-    RunawayAgent, StaleLane, StaleLaneOverride,
-};
+
+/// Times are written with their unit.
+type Time = Written<Duration>;
 
 /// Lays each document over the ones before it, the first over the built-in default. A later
 /// value replaces an earlier one, lists as a whole; overrides are appended.
@@ -28,6 +26,11 @@ pub(super) fn config(documents: Vec<Value>, home: Option<&str>) -> Result<Config
     for document in documents {
         lay_over(&mut whole, document);
     }
+    for key in KEYS.iter().filter(|key| !key.is_single()) {
+        if let Some(default) = key.default {
+            fill(&mut whole, key.path, &serde_yaml::from_str(default)?);
+        }
+    }
     let mut config = serde_yaml::from_value::<File>(whole)?.checked();
     config.state_dir = config.state_dir.map(|path| value::expand(&path, home));
     Ok(config)
@@ -35,15 +38,39 @@ pub(super) fn config(documents: Vec<Value>, home: Option<&str>) -> Result<Config
 
 fn defaults() -> Result<Value, Error> {
     let mut whole = Value::Mapping(Mapping::new());
-    for key in KEYS {
-        let Some(default) = key.default else { continue };
+    let single = KEYS.iter().filter(|key| key.is_single());
+    let single = single.filter_map(|key| Some((key.path, key.default?)));
+    for (path, default) in single.chain(NAMED.iter().copied()) {
         let value = serde_yaml::from_str(default)?;
-        let nested = key.path.rsplit('.').fold(value, |inner, name| {
+        let nested = path.rsplit('.').fold(value, |inner, name| {
             Value::Mapping(std::iter::once((Value::from(name), inner)).collect())
         });
         lay_over(&mut whole, nested);
     }
     Ok(whole)
+}
+
+/// Gives every item and every section under a name what holds where it says nothing.
+fn fill(under: &mut Value, path: &str, default: &Value) {
+    let Some((name, rest)) = path.split_once('.') else {
+        if let Value::Mapping(section) = under {
+            section.entry(path.into()).or_insert_with(|| default.clone());
+        }
+        return;
+    };
+    match (under, name.strip_suffix("[]")) {
+        (Value::Mapping(sections), None) if name == ANY => {
+            sections.values_mut().for_each(|section| fill(section, rest, default));
+        }
+        (Value::Mapping(section), Some(list)) => {
+            let items = section.get_mut(list).and_then(Value::as_sequence_mut);
+            items.into_iter().flatten().for_each(|item| fill(item, rest, default));
+        }
+        (Value::Mapping(section), None) => {
+            section.get_mut(name).into_iter().for_each(|section| fill(section, rest, default));
+        }
+        _ => {}
+    }
 }
 
 fn lay_over(under: &mut Value, over: Value) {
@@ -68,9 +95,9 @@ fn lay_over(under: &mut Value, over: Value) {
 struct File {
     #[serde(default)]
     gateway: GatewaySection,
-    interval: Written,
+    interval: Time,
     confirm: ConfirmSection,
-    start_grace: Written,
+    start_grace: Time,
     allow_short: bool,
     limits: LimitsSection,
     journal: JournalSection,
@@ -88,7 +115,7 @@ struct GatewaySection {
 #[serde(deny_unknown_fields)]
 struct ConfirmSection {
     looks: u32,
-    gap: Written,
+    gap: Time,
 }
 
 #[derive(Deserialize)]
@@ -96,64 +123,14 @@ struct ConfirmSection {
 struct LimitsSection {
     actions_per_pass: u32,
     actions_per_hour: u32,
-    cooldown: Written,
+    cooldown: Time,
     give_up_after: u32,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JournalSection {
-    keep: Written,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PoliciesSection {
-    stale_lane: StaleLaneSection,
-    dead_lock: DeadLockSection,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StaleLaneSection {
-    mode: Mode,
-    after: Written,
-    repair: Vec<Repair>,
-    silence: Mode,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Repair {
-    Settle,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeadLockSection {
-    mode: Mode,
-    min_age: Written,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OverrideItem {
-    r#match: MatchSection,
-    stale_lane: Option<StaleLaneChanges>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MatchSection {
-    lane: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StaleLaneChanges {
-    mode: Option<Mode>,
-    after: Option<Written>,
-    silence: Option<Mode>,
+    keep: Time,
 }
 
 impl File {
@@ -165,37 +142,9 @@ impl File {
             start_grace: self.start_grace.0,
             allow_short: self.allow_short,
             limits: self.limits.checked(),
-            policies: Policies {
-                stale_lane: self.policies.stale_lane.checked(),
-                dead_lock: self.policies.dead_lock.checked(),
-                orphan_process: orphan_process(),
-                leaked_process: LeakedProcess {
-                    mode: Mode::Observe,
-                    after: Duration::from_secs(600),
-                },
-                runaway_agent: RunawayAgent {
-                    mode: Mode::Observe,
-                    cpu: Some(CpuLimit { percent: 90, over: Duration::from_secs(900) }),
-                    memory: Some(2 << 30),
-                    age: None,
-                },
-                overrides: self.overrides.into_iter().map(OverrideItem::checked).collect(),
-            },
+            policies: self.policies.checked(self.overrides),
             retention: self.journal.keep.0,
         }
-    }
-}
-
-fn orphan_process() -> OrphanProcess {
-    let rule = |family: Family| {
-        let mode = if family.name == "claude" { Mode::Enforce } else { Mode::Observe };
-        FamilyRule { family, mode, min_age: None, term_wait: None, looks: None }
-    };
-    OrphanProcess {
-        mode: Mode::Enforce,
-        min_age: Duration::from_secs(120),
-        term_wait: Duration::from_secs(10),
-        families: crate::policy::families::built_in().into_iter().map(rule).collect(),
     }
 }
 
@@ -210,35 +159,11 @@ impl LimitsSection {
     }
 }
 
-impl StaleLaneSection {
-    fn checked(self) -> StaleLane {
-        let repair = self.repair.into_iter().map(|Repair::Settle| LaneRepair::Settle).collect();
-        StaleLane { mode: self.mode, after: self.after.0, repair, silence: self.silence }
-    }
-}
-
-impl DeadLockSection {
-    fn checked(self) -> DeadLock {
-        DeadLock { mode: self.mode, min_age: self.min_age.0 }
-    }
-}
-
-impl OverrideItem {
-    fn checked(self) -> Override {
-        let stale_lane = self.stale_lane.map(|changes| StaleLaneOverride {
-            mode: changes.mode,
-            after: changes.after.map(|after| after.0),
-            silence: changes.silence,
-        });
-        Override { lane: LanePattern::new(&self.r#match.lane), stale_lane }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::model::Mode;
+    use crate::policy::settings::LaneRepair;
 
     #[test]
     fn without_a_document_the_defaults_hold() {

@@ -1,24 +1,25 @@
-//! The table of every key: the one place that says what may stand in a configuration.
-//!
-//! The walk over a file, the built-in default and the schema for editors all come from here.
+//! What a key is, and how it is found in the table of all of them.
 
 use std::time::Duration;
 
-use super::bounds::{
-    Bounds, COOLDOWN, GAP, GIVE_UP, INTERVAL, KEEP, LOCK_AGE, LOOKS, PER_HOUR, PER_PASS,
-    STALE_AFTER, START_GRACE,
-};
+use super::bounds::Bounds;
+use super::limit::Bytes;
+pub(super) use super::table::{KEYS, NAMED};
+
+/// The name of a section that the user names.
+pub(super) const ANY: &str = "{}";
 
 /// One key.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// Its path. An item of a list is `[]`.
+    /// Its path. An item of a list is `[]`, a section under a name of the user's choice `{}`.
     pub(super) path: &'static str,
     /// What may stand there.
     pub(super) kind: Kind,
     /// What holds without it, as one would write it. `None`: nothing, or found out at run time.
     pub(super) default: Option<&'static str>,
-    /// True if its section makes no sense without it.
+    /// True if its section makes no sense without it. A section under a name that the default or
+    /// an earlier file gives is there already, and needs nothing.
     pub(super) is_required: bool,
     /// What it means, in one line.
     pub(super) doc: &'static str,
@@ -30,7 +31,18 @@ impl Key {
         self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
     }
 
-    fn parent(&self) -> &'static str {
+    /// Returns true if it stands for every name that is not fixed.
+    pub(super) fn is_any(&self) -> bool {
+        self.name() == ANY
+    }
+
+    /// Returns true if it is there once, and not for each item or name.
+    pub(super) fn is_single(&self) -> bool {
+        !self.path.contains("[]") && !self.path.contains(ANY)
+    }
+
+    /// Returns the path of its section.
+    pub(super) fn parent(&self) -> &'static str {
         self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
     }
 }
@@ -38,10 +50,13 @@ impl Key {
 /// What may stand under a key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Fixed keys.
+    /// Fixed keys, or any name.
     Section,
-    /// A list of sections.
-    Sections,
+    /// A list of sections, each with what it applies to and what is different there. Those of a
+    /// later file come after.
+    Overrides,
+    /// A list of sections, each a way to recognise a process. The list of a later file replaces it.
+    Processes,
     /// A duration with a unit.
     Duration(Bounds<Duration>),
     /// A whole number.
@@ -56,6 +71,43 @@ pub(super) enum Kind {
     Folder,
     /// A glob over session keys.
     Lanes,
+    /// A share of a processor and a time.
+    Cpu,
+    /// An amount of memory.
+    Memory(Bounds<Bytes>),
+    /// `off`, or a limit.
+    Limit(&'static Kind),
+    /// The file name of an executable, or a list of them.
+    Programs,
+    /// The end of an argument.
+    Ending,
+    /// The name of a variable, with or without its value.
+    Variable,
+}
+
+/// Returns the key that stands for `name` in a section: that very one, or the one for any name.
+pub(super) fn find(section: &str, name: &str) -> Option<&'static Key> {
+    within(section).find(|key| key.name() == name || key.is_any())
+}
+
+/// Returns the names that a section has without any file.
+pub(super) fn names(section: &str) -> impl Iterator<Item = &'static str> + Clone {
+    NAMED.iter().filter_map(move |(path, _)| {
+        path.strip_prefix(section)?.strip_prefix('.')?.split_once('.').map(|(name, _)| name)
+    })
+}
+
+/// Returns what holds without any file at a path in which every name is written out.
+pub(super) fn default(path: &str) -> Option<&'static str> {
+    let named = NAMED.iter().find(|(named, _)| *named == path);
+    named.map(|(_, value)| *value).or_else(|| at(path)?.default)
+}
+
+/// Returns the key of a path in which every name is written out.
+fn at(path: &str) -> Option<&'static Key> {
+    let mut names = path.split('.');
+    let first = find("", names.next()?)?;
+    names.try_fold(first, |section, name| find(section.path, name))
 }
 
 /// Returns the key of that path; items of lists are written `[]`.
@@ -69,135 +121,6 @@ pub(super) fn within(section: &str) -> impl Iterator<Item = &'static Key> + Clon
     KEYS.iter().filter(move |key| key.parent() == section)
 }
 
-const MODES: &[&str] = &["off", "observe", "enforce"];
-const MODE_DOC: &str = "How far it may go: off, observe (report only) or enforce (repair).";
-
-/// Every key, in the order of the documented file.
-pub(super) const KEYS: &[Key] = &[
-    section("gateway", "The gateway to watch."),
-    key(
-        "gateway.state_dir",
-        Kind::Folder,
-        None,
-        "Its state directory; by default found the way the gateway finds it.",
-    ),
-    key(
-        "interval",
-        Kind::Duration(INTERVAL),
-        Some("30s"),
-        "How often to look when no event says so.",
-    ),
-    section("confirm", "How sure one must be where one look proves too little."),
-    key("confirm.looks", Kind::Count(LOOKS), Some("2"), "How many looks must agree."),
-    key("confirm.gap", Kind::Duration(GAP), Some("10s"), "Least time between two of these looks."),
-    key(
-        "start_grace",
-        Kind::Duration(START_GRACE),
-        Some("6m"),
-        "After a gateway start, a resume from sleep or a clock step: look, do not act.",
-    ),
-    key(
-        "allow_short",
-        Kind::Flag,
-        Some("false"),
-        "For tests only: allows times below their floors.",
-    ),
-    section("limits", "How much may be done."),
-    key("limits.actions_per_pass", Kind::Count(PER_PASS), Some("5"), "Most actions in one pass."),
-    key(
-        "limits.actions_per_hour",
-        Kind::Count(PER_HOUR),
-        Some("30"),
-        "Most actions in an hour, restarts included.",
-    ),
-    key(
-        "limits.cooldown",
-        Kind::Duration(COOLDOWN),
-        Some("15m"),
-        "How long a subject is left alone after an action on it.",
-    ),
-    key(
-        "limits.give_up_after",
-        Kind::Count(GIVE_UP),
-        Some("3"),
-        "After so many repairs that did not last, a subject is left to you.",
-    ),
-    section("journal", "The record of what was done."),
-    key("journal.keep", Kind::Duration(KEEP), Some("90d"), "How long entries are kept."),
-    section("policies", "What is looked for, and how far each repair may go."),
-    section("policies.stale_lane", "A session says it is running, and no run is alive."),
-    key("policies.stale_lane.mode", Kind::Choice(MODES), Some("enforce"), MODE_DOC),
-    key(
-        "policies.stale_lane.after",
-        Kind::Duration(STALE_AFTER),
-        Some("20m"),
-        "How long the run must have been under way.",
-    ),
-    key(
-        "policies.stale_lane.repair",
-        Kind::Choices(&["settle"]),
-        Some("[settle]"),
-        "What may be done; settle writes the end of the dead run, nothing else.",
-    ),
-    key(
-        "policies.stale_lane.silence",
-        Kind::Choice(MODES),
-        Some("observe"),
-        "How far the weakest proof may go: nothing moved for that long, without a restart. Never further than mode.",
-    ),
-    section("policies.dead_lock", "A transcript lock whose holder is dead."),
-    key("policies.dead_lock.mode", Kind::Choice(MODES), Some("enforce"), MODE_DOC),
-    key(
-        "policies.dead_lock.min_age",
-        Kind::Duration(LOCK_AGE),
-        Some("30s"),
-        "How old the lock must be.",
-    ),
-    key(
-        "overrides",
-        Kind::Sections,
-        Some("[]"),
-        "Other settings for some lanes; all that match apply, in order.",
-    ),
-    required("overrides[].match", Kind::Section, "Which lanes."),
-    required(
-        "overrides[].match.lane",
-        Kind::Lanes,
-        "A pattern for session keys; `*` is any run of characters.",
-    ),
-    section("overrides[].stale_lane", "What is different for them."),
-    key("overrides[].stale_lane.mode", Kind::Choice(MODES), None, MODE_DOC),
-    key(
-        "overrides[].stale_lane.after",
-        Kind::Duration(STALE_AFTER),
-        None,
-        "How long the run must have been under way.",
-    ),
-    key(
-        "overrides[].stale_lane.silence",
-        Kind::Choice(MODES),
-        None,
-        "How far the weakest proof may go. Never further than mode.",
-    ),
-];
-
-const fn section(path: &'static str, doc: &'static str) -> Key {
-    key(path, Kind::Section, None, doc)
-}
-
-const fn required(path: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { path, kind, default: None, is_required: true, doc }
-}
-
-const fn key(
-    path: &'static str,
-    kind: Kind,
-    default: Option<&'static str>,
-    doc: &'static str,
-) -> Key {
-    Key { path, kind, default, is_required: false, doc }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,11 +129,33 @@ mod tests {
     fn paths_are_distinct_and_every_parent_is_a_section() {
         for (at, key) in KEYS.iter().enumerate() {
             assert!(KEYS[..at].iter().all(|other| other.path != key.path), "{}", key.path);
-            let parent = key.parent().strip_suffix("[]").unwrap_or(key.parent());
-            let is_section =
-                named(parent).is_none_or(|key| matches!(key.kind, Kind::Section | Kind::Sections));
-            assert!(is_section && (parent.is_empty() || named(parent).is_some()), "{}", key.path);
+            let (parent, wants_list) = match key.parent().strip_suffix("[]") {
+                Some(list) => (list, true),
+                None => (key.parent(), false),
+            };
+            let is_list = |kind| matches!(kind, Kind::Overrides | Kind::Processes);
+            let fits = named(parent).map_or(parent.is_empty(), |key| match key.kind {
+                Kind::Section => !wants_list,
+                kind => wants_list && is_list(kind),
+            });
+            assert!(fits, "{}", key.path);
             assert!(key.doc.ends_with('.'), "{}", key.path);
         }
+    }
+
+    #[test]
+    fn a_section_has_fixed_keys_or_any_name() {
+        for key in KEYS.iter().filter(|key| key.is_any()) {
+            assert!(matches!(key.kind, Kind::Section), "{}", key.path);
+            assert_eq!(within(key.parent()).count(), 1, "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn every_known_family_has_its_default_in_the_same_order() {
+        let known = crate::policy::families::built_in();
+        let known: Vec<_> = known.iter().map(|family| family.name.as_str()).collect();
+        assert_eq!(names("policies.orphan_process.families").collect::<Vec<_>>(), known);
+        assert_eq!(NAMED.len(), known.len());
     }
 }

@@ -1,5 +1,7 @@
 //! The files of one configuration, from the weakest to the strongest.
 
+use super::earlier::Earlier;
+use super::effect::without_effect;
 use super::origin::origins;
 use super::problem::{Mark, PROBLEMS_MAX, Problem, Problems};
 use super::source::Source;
@@ -15,7 +17,7 @@ pub(super) struct Layer {
 }
 
 /// A problem, and the number of its file.
-type Numbered = (usize, Problem);
+pub(super) type Numbered = (usize, Problem);
 
 /// Compiles files into one configuration.
 ///
@@ -38,12 +40,11 @@ pub(super) fn compile(
     let allow_short = roots.filter_map(allow_short).next_back().unwrap_or(false);
     let terms = Terms { allow_short, home };
 
-    let (mut layers, mut items) = (Vec::new(), 0);
+    let (mut layers, mut earlier) = (Vec::new(), Earlier::built_in());
     for (number, (root, flaws), source) in parsed {
-        let (layer, found) = read(source, root.as_ref(), flaws, items, terms);
+        let (layer, found) = read(source, root.as_ref(), flaws, &mut earlier, terms);
         problems.extend(found.into_iter().map(|problem| (number, problem)));
         layers.push((number, layer));
-        items += root.as_ref().map_or(0, overrides);
     }
     problems.extend(without_effect(&layers));
     if problems.is_empty() {
@@ -53,18 +54,18 @@ pub(super) fn compile(
     Err(Problems::new(problems.into_iter().map(|(_, problem)| problem).collect()))
 }
 
-/// Walks over one file. `items` is how many overrides stand in the files before.
+/// Walks over one file. `earlier` is what the files before give.
 fn read(
     source: Source,
     root: Option<&Node>,
     flaws: Vec<Flaw>,
-    items: usize,
+    earlier: &mut Earlier,
     terms: Terms,
 ) -> (Layer, Vec<Problem>) {
     // Where tabs were replaced the structure is a guess, and an error in it none of the user's.
     let is_guess = !source.flaws.is_empty();
     let (settings, mut found) = match root {
-        Some(root) => walk::walk(root, items, terms),
+        Some(root) => walk::walk(root, earlier, terms),
         None if flaws.is_empty() && !is_guess => {
             (Vec::new(), vec![(Mark::START, EMPTY.to_owned())])
         }
@@ -82,68 +83,12 @@ fn read(
 
 /// Returns what a file says about `allow_short`, which decides how all are judged.
 fn allow_short(root: &Node) -> Option<bool> {
-    match &section(root, "allow_short")?.shape {
+    let Shape::Map(entries) = &root.shape else { return None };
+    let said = entries.iter().find(|entry| entry.key == "allow_short")?;
+    match &said.value.shape {
         Shape::Text { text, is_plain: true } => text.parse().ok(),
         _ => None,
     }
-}
-
-fn overrides(root: &Node) -> usize {
-    match section(root, "overrides").map(|node| &node.shape) {
-        Some(Shape::List(items)) => items.len(),
-        _ => 0,
-    }
-}
-
-fn section<'a>(root: &'a Node, name: &str) -> Option<&'a Node> {
-    let Shape::Map(entries) = &root.shape else { return None };
-    entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
-}
-
-/// Returns the last file's word on a key.
-pub(super) fn effective<'a>(
-    layers: &'a [(usize, Layer)],
-    path: &str,
-) -> Option<(&'a (usize, Layer), &'a Setting)> {
-    layers.iter().rev().find_map(|layer| {
-        let mut settings = layer.1.settings.iter();
-        settings.find(|setting| setting.path == path).map(|setting| (layer, setting))
-    })
-}
-
-/// Finds what is asked to repair and is given no repair.
-fn without_effect(layers: &[(usize, Layer)]) -> Vec<Numbered> {
-    const ENFORCE: &str = "enforce";
-    let Some((at, repair)) = effective(layers, "policies.stale_lane.repair") else {
-        return Vec::new();
-    };
-    if repair.text != "[]" {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    let mode = effective(layers, "policies.stale_lane.mode").map(|(_, mode)| mode.text.as_str());
-    if mode.unwrap_or(ENFORCE) == ENFORCE {
-        let text = format!(
-            "{}: empty, so `mode: enforce` repairs nothing; write \
-                            `repair: [settle]`, or `mode: observe`",
-            repair.path
-        );
-        found.push((at.0, at.1.source.problem(repair.mark, &text)));
-    }
-    for (number, layer) in layers {
-        let enforced = layer.settings.iter().filter(|setting| {
-            setting.path.ends_with("].stale_lane.mode") && setting.text == ENFORCE
-        });
-        found.extend(enforced.map(|setting| {
-            let text = format!(
-                "{}: `enforce` repairs nothing, because \
-                                `policies.stale_lane.repair` is empty",
-                setting.path
-            );
-            (*number, layer.source.problem(setting.mark, &text))
-        }));
-    }
-    found
 }
 
 fn loaded(layers: &[(usize, Layer)], home: Option<&str>) -> Result<Loaded, Problem> {
@@ -177,35 +122,14 @@ fn disagreement(source: &Source, error: &serde_yaml::Error) -> Problem {
 mod tests {
     use std::path::Path;
 
+    use super::super::tests::assert_problems;
     use super::*;
-
-    #[test]
-    fn a_policy_that_enforces_nothing_is_refused() {
-        check(
-            &["policies: {stale_lane: {repair: []}}"],
-            &[
-                "0.yaml:1:33 policies.stale_lane.repair: empty, so `mode: enforce` repairs nothing; \
-               write `repair: [settle]`, or `mode: observe`",
-            ],
-        );
-        check(&["policies: {stale_lane: {mode: observe, repair: []}}"], &[]);
-        check(
-            &[
-                "policies: {stale_lane: {mode: observe, repair: []}}",
-                "overrides: [{match: {lane: a}, stale_lane: {mode: enforce}}]",
-            ],
-            &["1.yaml:1:51 overrides[0].stale_lane.mode: `enforce` repairs nothing, because \
-               `policies.stale_lane.repair` is empty"],
-        );
-        let repaired = "policies: {stale_lane: {repair: [settle]}}";
-        check(&["policies: {stale_lane: {repair: []}}", repaired], &[]);
-    }
 
     #[test]
     fn short_times_are_for_tests_that_say_so_in_any_file() {
         let short = "policies: {dead_lock: {min_age: 0s}}";
-        check(&[short, "allow_short: true"], &[]);
-        check(
+        assert_problems(&[short, "allow_short: true"], &[]);
+        assert_problems(
             &["allow_short: true", short, "allow_short: false"],
             &["1.yaml:1:33 policies.dead_lock.min_age: must be at least 5s (got 0s); a younger \
                lock may still be being written"],
@@ -214,7 +138,7 @@ mod tests {
 
     #[test]
     fn mistakes_beside_a_tab_are_found_and_have_their_real_column() {
-        check(
+        assert_problems(
             &["policies:\n\tdead_lock:\n\t\tmode: on\nlimits: 5\n"],
             &[
                 "0.yaml:2:1 a tab; indent with spaces",
@@ -224,7 +148,7 @@ mod tests {
                 "0.yaml:4:9 limits: expected keys and values, got the number `5`",
             ],
         );
-        check(
+        assert_problems(
             &["limits:\n  cooldown: 15m\n\tgive_up_after: 3\n"],
             &["0.yaml:3:1 a tab; indent with spaces"],
         );
@@ -238,21 +162,6 @@ mod tests {
         let problems = compile(sources, None).unwrap_err();
         let places: Vec<_> = problems.iter().map(|p| (p.file.to_str().unwrap(), p.line)).collect();
         assert_eq!(places, [("0.yaml", 1), ("0.yaml", 2), ("x.yaml", 1), ("2.yaml", 1)]);
-    }
-
-    #[track_caller]
-    fn check(texts: &[&str], want: &[&str]) {
-        let problems = compiled(texts).err();
-        let problems = problems.iter().flatten();
-        let got: Vec<_> = problems
-            .map(|p| format!("{}:{}:{} {}", p.file.display(), p.line, p.column, p.text))
-            .collect();
-        assert_eq!(got, want);
-    }
-
-    fn compiled(texts: &[&str]) -> Result<Loaded, Problems> {
-        let sources = texts.iter().enumerate().map(|(number, text)| source(number, text));
-        compile(sources.collect(), Some("/h"))
     }
 
     fn source(number: usize, text: &str) -> Result<Source, Problem> {

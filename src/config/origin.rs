@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::keys::{KEYS, Kind};
-use super::layer::{Layer, effective};
-use super::walk::Setting;
+use super::effective::{Effective, Said};
+use super::keys::{self, KEYS, Key, Kind};
+use super::layer::Layer;
 
 /// Where one effective value comes from.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,41 +25,70 @@ impl fmt::Display for Origin {
 
 /// Returns every effective value: the keys of the table in its order, then all overrides.
 pub(super) fn origins(layers: &[(usize, Layer)]) -> Vec<Origin> {
-    let from = |layer: &Layer, setting: &Setting| Origin {
-        key: setting.path.clone(),
-        value: setting.text.clone(),
-        from: format!("{}:{}", layer.source.path.display(), setting.mark.line),
-    };
-    let is_value = |kind| !matches!(kind, Kind::Section);
+    let effective = Effective::new(layers);
     let mut origins = Vec::new();
-    for key in KEYS.iter().filter(|key| is_value(key.kind) && !key.path.contains("[]")) {
-        origins.push(match effective(layers, key.path) {
-            Some(((_, layer), setting)) => from(layer, setting),
-            None => Origin {
+    for key in KEYS.iter().filter(|key| key.is_single()) {
+        match key.kind {
+            Kind::Section => origins.extend(named(&effective, key)),
+            Kind::Overrides => origins.extend(overrides(layers, &effective, key)),
+            _ => origins.extend(value(&effective, key.path).or(Some(Origin {
                 key: key.path.to_owned(),
-                value: key.default.unwrap_or("as the gateway finds it").to_owned(),
-                from: "built-in default".to_owned(),
-            },
-        });
+                value: "as the gateway finds it".to_owned(),
+                from: BUILT_IN.to_owned(),
+            }))),
+        }
     }
-    let items = layers.iter().flat_map(|(_, layer)| {
-        let items = layer.settings.iter().filter(|setting| setting.path.starts_with("overrides["));
-        items.map(move |setting| from(layer, setting))
-    });
-    let items: Vec<_> = items.collect();
-    if !items.is_empty() {
-        origins.retain(|origin| origin.key != "overrides");
-    }
-    origins.extend(items);
     origins
 }
 
+/// Returns what holds in the sections under a name that this one may have.
+fn named(effective: &Effective, section: &Key) -> Vec<Origin> {
+    let mut origins = Vec::new();
+    for any in keys::within(section.path).filter(|key| key.is_any()) {
+        for name in effective.names(section.path) {
+            for key in keys::within(any.path) {
+                let path = format!("{}.{name}.{}", section.path, key.name());
+                match key.kind {
+                    Kind::Processes => {
+                        origins.extend(effective.list(&path).into_iter().map(origin))
+                    }
+                    _ => origins.extend(value(effective, &path)),
+                }
+            }
+        }
+    }
+    origins
+}
+
+fn overrides(layers: &[(usize, Layer)], effective: &Effective, key: &Key) -> Vec<Origin> {
+    let items = layers.iter().flat_map(|(number, layer)| {
+        let items = layer.settings.iter().filter(|setting| setting.path.starts_with("overrides["));
+        items.map(|setting| origin(Said { number: *number, layer, setting }))
+    });
+    let items: Vec<_> = items.collect();
+    if items.is_empty() { value(effective, key.path).into_iter().collect() } else { items }
+}
+
+/// Returns what holds at a path; `None` if nothing was said and nothing holds by default.
+fn value(effective: &Effective, path: &str) -> Option<Origin> {
+    if let Some(said) = effective.said(path) {
+        return Some(origin(said));
+    }
+    let value = keys::default(path)?.to_owned();
+    Some(Origin { key: path.to_owned(), value, from: BUILT_IN.to_owned() })
+}
+
+fn origin(said: Said) -> Origin {
+    let Said { layer, setting, .. } = said;
+    let from = format!("{}:{}", layer.source.path.display(), setting.mark.line);
+    Origin { key: setting.path.clone(), value: setting.text.clone(), from }
+}
+
+const BUILT_IN: &str = "built-in default";
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use super::super::layer::compile;
-    use super::super::source::Source;
+    use super::super::tests::compile;
 
     #[test]
     fn every_value_knows_where_it_comes_from() {
@@ -68,10 +97,7 @@ mod tests {
             "policies:\n\n  stale_lane: {after: 2h}\noverrides:\n- match: {lane: a}\n  stale_lane: {after: 3h}\n",
             "overrides:\n- match: {lane: b}\n  stale_lane: {after: 4h}\n",
         ];
-        let sources = texts.iter().enumerate().map(|(number, text)| {
-            Source::new(Path::new(&format!("{number}.yaml")), text.as_bytes().to_vec())
-        });
-        let loaded = compile(sources.collect(), Some("/h"));
+        let loaded = compile(&texts);
         let origins: Vec<_> = loaded.unwrap().origins.iter().map(ToString::to_string).collect();
         assert_eq!(
             origins.join("\n"),
@@ -92,10 +118,50 @@ policies.stale_lane.repair: [settle]  # built-in default
 policies.stale_lane.silence: observe  # built-in default
 policies.dead_lock.mode: enforce  # built-in default
 policies.dead_lock.min_age: 30s  # built-in default
+policies.orphan_process.mode: enforce  # built-in default
+policies.orphan_process.min_age: 2m  # built-in default
+policies.orphan_process.term_wait: 10s  # built-in default
+policies.orphan_process.families.claude.mode: enforce  # built-in default
+policies.orphan_process.families.codex.mode: observe  # built-in default
+policies.orphan_process.families.gemini.mode: observe  # built-in default
+policies.orphan_process.families.opencode.mode: observe  # built-in default
+policies.leaked_process.mode: observe  # built-in default
+policies.leaked_process.after: 10m  # built-in default
+policies.runaway_agent.mode: observe  # built-in default
+policies.runaway_agent.cpu: 90% for 15m  # built-in default
+policies.runaway_agent.memory: 2GiB  # built-in default
+policies.runaway_agent.age: off  # built-in default
 overrides[0].match.lane: a  # 1.yaml:5
 overrides[0].stale_lane.after: 3h  # 1.yaml:6
 overrides[1].match.lane: b  # 2.yaml:2
 overrides[1].stale_lane.after: 4h  # 2.yaml:3"
+        );
+    }
+
+    #[test]
+    fn every_family_is_there_and_a_list_is_of_one_file() {
+        let families = |text: &str| format!("policies: {{orphan_process: {{families: {text}}}}}");
+        let texts = [
+            families("{zed: {processes: [{exe: [za, zb]}, {exe: zc}]}, codex: {confirm: 3}}"),
+            families("{zed: {mode: enforce, processes: [{exe: zd, environment: A=b}]}}"),
+            families("{claude: {mode: off}, alone: {processes: [{exe: my-alone}]}}"),
+        ];
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        let origins = compile(&texts).unwrap().origins.into_iter();
+        let before = "policies.orphan_process.families.";
+        let origins = origins.filter_map(|o| o.to_string().strip_prefix(before).map(str::to_owned));
+        assert_eq!(
+            origins.collect::<Vec<_>>().join("\n"),
+            "claude.mode: off  # 2.yaml:1
+codex.mode: observe  # built-in default
+codex.confirm: 3  # 0.yaml:1
+gemini.mode: observe  # built-in default
+opencode.mode: observe  # built-in default
+alone.mode: observe  # built-in default
+alone.processes[0].exe: my-alone  # 2.yaml:1
+zed.mode: enforce  # 1.yaml:1
+zed.processes[0].exe: zd  # 1.yaml:1
+zed.processes[0].environment: A=b  # 1.yaml:1"
         );
     }
 }

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::duration;
+use super::bounds::{CPU_OVER, CPU_SHARE};
 use super::keys::{self, Key, Kind};
+use super::written::OFF;
+use super::{duration, limit, process};
 
 /// Returns the schema (draft 2020-12). It is looser than the check: bounds on times and what
 /// depends on more than one key can only be said in its descriptions.
@@ -22,16 +24,21 @@ pub fn schema() -> Value {
 }
 
 fn section(path: &str) -> Value {
-    let keys = || keys::within(path);
-    let properties: Map<_, _> = keys().map(|key| (key.name().to_owned(), property(key))).collect();
-    let required: Vec<_> = keys().filter(|key| key.is_required).map(Key::name).collect();
+    let fixed = || keys::within(path).filter(|key| !key.is_any());
+    let properties: Map<_, _> = fixed().map(|key| (key.name().to_owned(), property(key))).collect();
+    let required: Vec<_> = fixed().filter(|key| key.is_required).map(Key::name).collect();
+    let any = keys::within(path).find(|key| key.is_any());
     let mut section = json!({
         "type": "object",
         "properties": properties,
-        "additionalProperties": false,
+        "additionalProperties": any.map_or(Value::Bool(false), property),
         "minProperties": 1,
     });
-    if !required.is_empty() {
+    if any.is_some() {
+        section["propertyNames"] = json!({ "pattern": "^[a-z0-9-]{1,32}$" });
+    }
+    // What a section under a name needs depends on whether the name is known.
+    if !required.is_empty() && !path.ends_with(keys::ANY) {
         section["required"] = json!(required);
     }
     section
@@ -40,21 +47,10 @@ fn section(path: &str) -> Value {
 fn property(key: &Key) -> Value {
     let mut property = match key.kind {
         Kind::Section => section(key.path),
-        Kind::Sections => {
+        Kind::Overrides | Kind::Processes => {
             json!({ "type": "array", "items": section(&format!("{}[]", key.path)) })
         }
-        Kind::Duration(_) => json!({ "type": "string", "pattern": duration::PATTERN }),
-        Kind::Count(bounds) => {
-            json!({ "type": "integer", "minimum": bounds.least, "maximum": bounds.most })
-        }
-        Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Choice(words) => json!({ "type": "string", "enum": words }),
-        Kind::Choices(words) => {
-            let item = json!({ "type": "string", "enum": words });
-            json!({ "type": "array", "items": item, "uniqueItems": true })
-        }
-        Kind::Folder => json!({ "type": "string", "pattern": "^(/|~(/|$))" }),
-        Kind::Lanes => json!({ "type": "string", "minLength": 1 }),
+        kind => value(kind),
     };
     property["description"] = Value::from(description(key));
     if let Some(default) = key.default.and_then(|text| serde_yaml::from_str::<Value>(text).ok()) {
@@ -63,13 +59,48 @@ fn property(key: &Key) -> Value {
     property
 }
 
-fn description(key: &Key) -> String {
-    match key.kind {
-        Kind::Duration(bounds) => {
-            let (least, most) = (duration::text(bounds.least), duration::text(bounds.most));
-            format!("{} From {least} to {most}.", key.doc)
+fn value(kind: Kind) -> Value {
+    let text = |pattern| json!({ "type": "string", "pattern": pattern });
+    let words = |words| json!({ "type": "string", "enum": words });
+    let list = |item| json!({ "type": "array", "items": item, "uniqueItems": true });
+    let any_text = || json!({ "type": "string", "minLength": 1 });
+    match kind {
+        Kind::Section | Kind::Overrides | Kind::Processes => json!({}),
+        Kind::Duration(_) => text(duration::PATTERN),
+        Kind::Count(bounds) => {
+            json!({ "type": "integer", "minimum": bounds.least, "maximum": bounds.most })
         }
-        _ => key.doc.to_owned(),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Choice(choice) => words(choice),
+        Kind::Choices(choice) => list(words(choice)),
+        Kind::Folder => text("^(/|~(/|$))"),
+        Kind::Lanes => any_text(),
+        Kind::Cpu => text(limit::CPU_PATTERN),
+        Kind::Memory(_) => text(limit::BYTES_PATTERN),
+        Kind::Limit(of) => json!({ "anyOf": [value(*of), { "const": OFF }] }),
+        Kind::Programs => json!({ "anyOf": [any_text(), list(any_text())] }),
+        Kind::Ending => json!({ "type": "string", "minLength": process::ENDING_MIN }),
+        Kind::Variable => text("^[A-Za-z_][A-Za-z0-9_]*(=.*)?$"),
+    }
+}
+
+fn description(key: &Key) -> String {
+    format!("{}{}", key.doc, range(key.kind))
+}
+
+fn range(kind: Kind) -> String {
+    match kind {
+        Kind::Duration(bounds) => {
+            format!(" From {} to {}.", duration::text(bounds.least), duration::text(bounds.most))
+        }
+        Kind::Memory(bounds) => format!(" From {} to {}.", bounds.least.text(), bounds.most.text()),
+        Kind::Cpu => {
+            let (least, most) = (CPU_SHARE.least, CPU_SHARE.most);
+            let (short, long) = (duration::text(CPU_OVER.least), duration::text(CPU_OVER.most));
+            format!(" From {least}% to {most}%, for {short} to {long}.")
+        }
+        Kind::Limit(of) => format!("{} `off`: no limit.", range(*of)),
+        _ => String::new(),
     }
 }
 
@@ -83,6 +114,7 @@ mod tests {
         for key in keys::KEYS {
             let mut pointer = format!("/properties/{}", key.path.replace('.', "/properties/"));
             pointer = pointer.replace("[]", "/items");
+            pointer = pointer.replace("properties/{}", "additionalProperties");
             let found = schema.pointer(&pointer);
             let found = found.unwrap_or_else(|| panic!("{pointer} in {schema:#}"));
             assert!(found["description"].as_str().unwrap().starts_with(key.doc));

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::keys::{KEYS, Kind};
 use super::*;
 use crate::model::Mode;
-use crate::policy::settings::LaneRepair;
+use crate::policy::families;
+use crate::policy::settings::{self, LaneRepair};
 
 #[test]
 fn the_default_file_says_what_holds_without_a_file() {
@@ -49,6 +50,19 @@ fn the_example_in_the_default_file_works() {
 }
 
 #[test]
+fn the_family_in_the_default_file_works() {
+    let example = SHIPPED[0].1.lines().skip_while(|line| !line.starts_with("      #   my-agent:"));
+    let example = example.map_while(|line| line.strip_prefix("      #   "));
+    let example: String = example.map(|line| format!("    {line}\n")).collect();
+    let text = format!("policies:\n  orphan_process:\n   families:\n{example}");
+    let orphan_process = compiled(&text).unwrap().config.policies.orphan_process;
+    let family = orphan_process.families.last().unwrap();
+    assert_eq!((family.family.name.as_str(), family.family.patterns.len()), ("my-agent", 2));
+    let settings = orphan_process.family("my-agent").unwrap();
+    assert_eq!((settings.mode, settings.looks), (Mode::Observe, Some(3)));
+}
+
+#[test]
 fn observe_does_nothing_and_unattended_loses_nothing() {
     let observe = shipped("observe.yaml").config.policies;
     let modes = (observe.stale_lane.mode, observe.stale_lane.silence, observe.dead_lock.mode);
@@ -59,6 +73,26 @@ fn observe_does_nothing_and_unattended_loses_nothing() {
     assert_eq!((stale_lane.mode, stale_lane.silence), (Mode::Enforce, Mode::Enforce));
     assert_eq!(stale_lane.repair, [LaneRepair::Settle]);
     assert_eq!(unattended.dead_lock.mode, Mode::Enforce);
+}
+
+#[test]
+fn observe_ends_no_agent_and_unattended_only_what_nobody_can_reach() {
+    let names = || families::built_in().into_iter().map(|family| family.name);
+    let modes = |policies: &Policies| {
+        let family = |name: String| policies.orphan_process.family(&name).unwrap().mode;
+        let families: Vec<_> = names().map(family).collect();
+        (families, policies.leaked_process.mode, policies.runaway_agent.mode)
+    };
+    let all = |mode| names().map(|_| mode).collect::<Vec<_>>();
+    let observe = shipped("observe.yaml").config.policies;
+    assert_eq!(modes(&observe), (all(Mode::Observe), Mode::Observe, Mode::Observe));
+    let unattended = shipped("unattended.yaml").config.policies;
+    assert_eq!(modes(&unattended), (all(Mode::Enforce), Mode::Observe, Mode::Observe));
+}
+
+#[test]
+fn the_built_in_default_is_what_the_policies_are_tested_with() {
+    assert_eq!(compile(&[]).unwrap().config.policies, settings::sample());
 }
 
 #[test]
@@ -155,6 +189,11 @@ fn drop_ins_lie_over_the_file() {
 fn no_file_of_64_kib_takes_long() {
     let lines = |line: &str| line.repeat(65_000 / line.len());
     let numbered: String = (0..7_000).map(|n| format!("k{n}: 1\n")).collect();
+    let families = |section: &str| {
+        let count = 60_000 / (section.len() + 9);
+        let each: String = (0..count).map(|n| format!("a{n}: {section}, ")).collect();
+        format!("{FAMILIES}{each}}}}}}}")
+    };
     let cases = [
         lines("["),
         lines("{"),
@@ -182,6 +221,11 @@ fn no_file_of_64_kib_takes_long() {
         format!("overrides: [{}]", lines("{match: {lane: a}},")),
         format!("policies: {{stale_lane: {{repair: [{}]}}}}", lines("settle,")),
         numbered,
+        families("{mode: off}"),
+        families("{processes: [{exe: abcd}]}"),
+        families("{processes: []}"),
+        format!("{FAMILIES}a: {{processes: [{}]}}}}}}}}", lines("{exe: abcd},")),
+        format!("{FAMILIES}a: {{processes: [{{exe: [{}]}}]}}}}}}}}", lines("b,")),
     ];
     for text in cases {
         let begun = std::time::Instant::now();
@@ -219,6 +263,8 @@ proptest! {
     }
 }
 
+const FAMILIES: &str = "policies: {orphan_process: {families: {";
+
 const FULL: &str = "\
 gateway: { state_dir: ~/.openclaw }
 interval: 30s
@@ -234,6 +280,20 @@ policies:
     repair: [settle]
     silence: observe
   dead_lock: { mode: enforce, min_age: 30s }
+  orphan_process:
+    mode: enforce
+    term_wait: 10s
+    families:
+      claude: { mode: enforce, min_age: 2m, term_wait: 5s, confirm: 3 }
+      codex: { processes: [{ exe: codex }] }
+      my-agent:
+        processes:
+          - { exe: [node, bun], argument: my-agent/dist/index.js, position: 2 }
+          - exe: my-agent
+            part: agent
+            environment: MY_AGENT=\"1 2\"
+  leaked_process: { after: 10m }
+  runaway_agent: { cpu: 90% for 15m, memory: 2GiB, age: off }
 overrides:
   - match: { lane: \"agent:*:cron:*\" }
     stale_lane: { after: 2h }
@@ -286,4 +346,22 @@ fn shipped(name: &str) -> Loaded {
 fn compiled(text: &str) -> Result<Loaded, Problems> {
     let source = Source::new(Path::new("c.yaml"), text.as_bytes().to_vec());
     layer::compile(vec![source], Some("/h"))
+}
+
+/// Compiles files named `0.yaml`, `1.yaml` and so on.
+pub(super) fn compile(texts: &[&str]) -> Result<Loaded, Problems> {
+    let sources = texts.iter().enumerate().map(|(number, text)| {
+        Source::new(Path::new(&format!("{number}.yaml")), text.as_bytes().to_vec())
+    });
+    layer::compile(sources.collect(), Some("/h"))
+}
+
+#[track_caller]
+pub(super) fn assert_problems(texts: &[&str], want: &[&str]) {
+    let problems = compile(texts).err();
+    let problems = problems.iter().flatten();
+    let got: Vec<_> = problems
+        .map(|p| format!("{}:{}:{} {}", p.file.display(), p.line, p.column, p.text))
+        .collect();
+    assert_eq!(got, want);
 }

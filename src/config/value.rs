@@ -1,19 +1,30 @@
 //! Whether one value is what its key wants.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::bounds::Bounds;
+use serde_yaml::Value;
+
+use super::bounds::{Bounds, CPU_OVER, CPU_SHARE};
 use super::duration;
 use super::keys::Kind;
+use super::limit::Bytes;
 use super::nearest::nearest;
 use super::problem::is_unsafe;
+use super::process;
+use super::written::{OFF, Word};
+use crate::model::Mark;
+use crate::policy::settings::CpuLimit;
 
 /// Most characters of a foreign text that a message repeats.
 const QUOTED_MAX: usize = 40;
 
 /// Longest pattern. Session keys are a few dozen characters.
 const PATTERN_MAX: usize = 512;
+
+/// Longest name of a section. It stands in every report.
+const NAME_MAX: usize = 32;
 
 /// What a value is judged by besides its key.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +42,64 @@ pub(super) struct Terms<'a> {
 /// Returns what is wrong and what was expected, without the key path.
 pub(super) fn check(kind: Kind, text: &str, is_plain: bool, terms: Terms) -> Result<(), String> {
     match kind {
-        Kind::Duration(bounds) => duration(bounds, text, is_plain, terms),
-        Kind::Count(bounds) => count(bounds, text, is_plain, terms),
+        Kind::Limit(_) if text == OFF => Ok(()),
+        Kind::Limit(of) => scalar(*of, kind, text, is_plain, terms),
+        _ => scalar(kind, kind, text, is_plain, terms),
+    }
+}
+
+/// `named` is the kind that a message names.
+fn scalar(kind: Kind, named: Kind, text: &str, is_plain: bool, terms: Terms) -> Result<(), String> {
+    let unexpected = || wrong(named, &shown(text, is_plain));
+    let text_only = || if is_text(text, is_plain) { Ok(()) } else { Err(unexpected()) };
+    match kind {
+        Kind::Duration(bounds) => {
+            let value = Duration::read(text).ok_or_else(unexpected)?;
+            within(bounds, value, duration::text, text, terms)
+        }
+        Kind::Count(bounds) => within(
+            bounds,
+            count(text, is_plain).ok_or_else(unexpected)?,
+            |n| n.to_string(),
+            text,
+            terms,
+        ),
+        Kind::Cpu => {
+            let limit = CpuLimit::read(text).ok_or_else(unexpected)?;
+            within(CPU_SHARE, limit.percent, |share| format!("{share}%"), text, terms)?;
+            within(CPU_OVER, limit.over, duration::text, text, terms)
+        }
+        Kind::Memory(bounds) => {
+            let value =
+                Bytes::read(text).ok_or_else(|| unexpected() + &meant(Bytes::meant(text)))?;
+            within(bounds, value, Bytes::text, text, terms)
+        }
         Kind::Flag => flag(text, is_plain),
         Kind::Choice(words) | Kind::Choices(words) => word(words, text),
         Kind::Folder => folder(text, terms),
-        Kind::Lanes => lanes(text, is_plain),
-        Kind::Section | Kind::Sections => Err(wrong(kind, &shown(text, is_plain))),
+        Kind::Lanes => lanes(text).and_then(|()| text_only()),
+        Kind::Programs => process::program(text).and_then(|()| text_only()),
+        Kind::Ending => process::ending(text).and_then(|()| text_only()),
+        Kind::Variable => {
+            text_only()?;
+            Mark::read(text).map(|_| ()).ok_or_else(unexpected)
+        }
+        Kind::Section | Kind::Overrides | Kind::Processes | Kind::Limit(_) => Err(unexpected()),
     }
+}
+
+/// Checks the name that a section was given.
+///
+/// # Errors
+///
+/// Returns what is wrong with it.
+pub(super) fn name(text: &str) -> Result<(), String> {
+    let is_one = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=NAME_MAX).contains(&text.len()) && text.chars().all(is_one) && is_text(text, true) {
+        return Ok(());
+    }
+    let quoted = quoted(text);
+    Err(format!("{quoted} is no name, expected 1 to {NAME_MAX} of `a` to `z`, `0` to `9` and `-`"))
 }
 
 /// Returns the message for a value of another type.
@@ -53,6 +114,11 @@ pub(super) fn quoted(text: &str) -> String {
         shown.push('…');
     }
     format!("`{shown}`")
+}
+
+/// Returns the end of a message that says what was probably meant.
+pub(super) fn meant(meant: Option<impl Display>) -> String {
+    meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
 }
 
 /// Returns the words for a message: `` one of `a`, `b` ``.
@@ -75,14 +141,21 @@ pub(super) fn expand(path: &Path, home: Option<&str>) -> PathBuf {
 fn expected(kind: Kind) -> String {
     match kind {
         Kind::Section => "keys and values".to_owned(),
-        Kind::Sections => "a list of sections".to_owned(),
-        Kind::Duration(_) => duration::EXPECTED.to_owned(),
+        Kind::Overrides => "a list of sections".to_owned(),
+        Kind::Processes => "a list of patterns, such as `[{ exe: my-agent }]`".to_owned(),
+        Kind::Duration(_) => Duration::EXPECTED.to_owned(),
         Kind::Count(_) => "a whole number".to_owned(),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Choice(words) => one_of(words.iter().copied()),
         Kind::Choices(words) => format!("a list of {}", one_of(words.iter().copied())),
         Kind::Folder => "a folder".to_owned(),
         Kind::Lanes => "a pattern for session keys, such as `\"agent:*:cron:*\"`".to_owned(),
+        Kind::Cpu => CpuLimit::EXPECTED.to_owned(),
+        Kind::Memory(_) => Bytes::EXPECTED.to_owned(),
+        Kind::Limit(of) => format!("{}, or `off`", expected(*of)),
+        Kind::Programs => "the file name of an executable, or a list of them".to_owned(),
+        Kind::Ending => "the end of an argument, such as `my-agent/dist/index.js`".to_owned(),
+        Kind::Variable => Mark::EXPECTED.to_owned(),
     }
 }
 
@@ -91,20 +164,11 @@ fn shown(text: &str, is_plain: bool) -> String {
     format!("{} {}", if is_number { "the number" } else { "the text" }, quoted(text))
 }
 
-fn duration(bounds: Bounds<Duration>, text: &str, plain: bool, terms: Terms) -> Result<(), String> {
-    let Some(value) = duration::parse(text) else {
-        let kind = Kind::Duration(bounds);
-        return Err(wrong(kind, &shown(text, plain)));
-    };
-    within(bounds, value, duration::text, text, terms)
-}
-
-fn count(bounds: Bounds<u32>, text: &str, is_plain: bool, terms: Terms) -> Result<(), String> {
+/// A number with a leading zero is octal to some readers.
+fn count(text: &str, is_plain: bool) -> Option<u32> {
     let is_canonical = text == "0" || !text.starts_with('0');
-    if !is_plain || !is_canonical || text.is_empty() || !text.chars().all(|c| c.is_ascii_digit()) {
-        return Err(wrong(Kind::Count(bounds), &shown(text, is_plain)));
-    }
-    within(bounds, text.parse().unwrap_or(u32::MAX), |value| value.to_string(), text, terms)
+    let is_number = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    (is_plain && is_canonical && is_number).then(|| text.parse().unwrap_or(u32::MAX))
 }
 
 fn within<T: Copy + PartialOrd>(
@@ -150,11 +214,8 @@ fn word(words: &[&str], text: &str) -> Result<(), String> {
         return Ok(());
     }
     let words = words.iter().copied();
-    let mut problem = format!("unknown value {}, expected {}", quoted(text), one_of(words.clone()));
-    if let Some(meant) = nearest(text, words) {
-        problem.push_str(&format!("; did you mean `{meant}`?"));
-    }
-    Err(problem)
+    let hint = meant(nearest(text, words.clone()));
+    Err(format!("unknown value {}, expected {}{hint}", quoted(text), one_of(words)))
 }
 
 fn folder(text: &str, terms: Terms) -> Result<(), String> {
@@ -174,12 +235,7 @@ fn folder(text: &str, terms: Terms) -> Result<(), String> {
     ))
 }
 
-fn lanes(text: &str, is_plain: bool) -> Result<(), String> {
-    let kind = Kind::Lanes;
-    let is_other = is_plain && (text.parse::<f64>().is_ok() || flag(text, true).is_ok());
-    if text.is_empty() || is_other {
-        return Err(wrong(kind, &shown(text, is_plain)));
-    }
+fn lanes(text: &str) -> Result<(), String> {
     if text.contains(is_unsafe) {
         return Err(UNPRINTABLE.to_owned());
     }
@@ -189,7 +245,13 @@ fn lanes(text: &str, is_plain: bool) -> Result<(), String> {
     Ok(())
 }
 
-const UNPRINTABLE: &str = "has an unprintable character; no real name has one";
+/// Returns true for what YAML takes for text. Without quotes a number or `true` is none.
+fn is_text(text: &str, is_plain: bool) -> bool {
+    let is_string = || serde_yaml::from_str::<Value>(text).is_ok_and(|value| value.is_string());
+    !text.is_empty() && (!is_plain || (text.len() <= PATTERN_MAX && is_string()))
+}
+
+pub(super) const UNPRINTABLE: &str = "has an unprintable character; no real name has one";
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,13 @@
 //! The walk over a marked tree: every key and value of one file against the table of keys.
 
-use super::keys::{self, KEYS, Key, Kind};
+use super::earlier::Earlier;
+use super::example::{example, unknown};
+use super::keys::{self, Key, Kind};
 use super::nearest::nearest;
 use super::problem::Mark;
+use super::process;
 use super::tree::{Entry, Flaw, Node, Shape};
-use super::value::{self, Terms, one_of, quoted};
+use super::value::{self, Terms, meant, quoted};
 
 /// One value that a file sets.
 #[derive(Debug)]
@@ -17,10 +20,9 @@ pub(super) struct Setting {
     pub(super) mark: Mark,
 }
 
-/// Returns what a file sets, and what is wrong with it. `items` is how many overrides stand
-/// in the files before.
-pub(super) fn walk(root: &Node, items: usize, terms: Terms) -> (Vec<Setting>, Vec<Flaw>) {
-    let mut walk = Walk { items, terms, settings: Vec::new(), flaws: Vec::new() };
+/// Returns what a file sets, and what is wrong with it; `earlier` learns what it gives.
+pub(super) fn walk(root: &Node, earlier: &mut Earlier, terms: Terms) -> (Vec<Setting>, Vec<Flaw>) {
+    let mut walk = Walk { earlier, terms, settings: Vec::new(), flaws: Vec::new() };
     match &root.shape {
         Shape::Broken => {}
         _ if root.is_empty() => walk.flaws.push((root.mark, EMPTY.to_owned())),
@@ -36,8 +38,32 @@ pub(super) fn walk(root: &Node, items: usize, terms: Terms) -> (Vec<Setting>, Ve
 /// A file that was cut off by a full disk is empty too, and may have said `observe`.
 pub(super) const EMPTY: &str = "the file is empty; remove it, or write `interval: 30s`";
 
+/// A section of a file.
+struct Section<'a> {
+    /// Its path in the table.
+    section: &'a str,
+    /// Its path in the file.
+    path: &'a str,
+    mark: Mark,
+    is_cut: bool,
+    entries: &'a [Entry],
+}
+
+impl Section<'_> {
+    /// Returns true if it has a name of the user's choice.
+    fn is_named(&self) -> bool {
+        self.section.ends_with(keys::ANY)
+    }
+
+    /// Returns the known name that its own was probably meant to be.
+    fn known_name(&self) -> Option<&'static str> {
+        let (parent, _) = self.section.rsplit_once('.').filter(|_| self.is_named())?;
+        nearest(self.path.rsplit('.').next()?, keys::names(parent))
+    }
+}
+
 struct Walk<'a> {
-    items: usize,
+    earlier: &'a mut Earlier,
     terms: Terms<'a>,
     settings: Vec<Setting>,
     flaws: Vec<Flaw>,
@@ -48,8 +74,7 @@ impl Walk<'_> {
     fn entries(&mut self, section: &str, path: &str, entries: &[Entry]) {
         for (index, entry) in entries.iter().enumerate() {
             let first = entries[..index].iter().find(|earlier| earlier.key == entry.key);
-            let known = keys::within(section).find(|key| key.name() == entry.key);
-            match (first, known) {
+            match (first, keys::find(section, &entry.key)) {
                 (Some(first), _) => {
                     let line = first.mark.line;
                     let text =
@@ -57,7 +82,23 @@ impl Walk<'_> {
                     self.refuse(entry.mark, path, &text);
                 }
                 (None, None) => self.refuse(entry.mark, path, &unknown(section, &entry.key)),
+                (None, Some(key)) if key.is_any() => self.named(key, path, entry),
                 (None, Some(key)) => self.entry(key, &join(path, key.name()), entry),
+            }
+        }
+    }
+
+    /// A section under a name of the user's choice.
+    fn named(&mut self, key: &Key, path: &str, entry: &Entry) {
+        match value::name(&entry.key) {
+            Ok(()) => self.entry(key, &join(path, &entry.key), entry),
+            Err(problem) => {
+                let hint = meant(nearest(&entry.key, keys::names(key.parent())));
+                self.refuse(entry.mark, path, &(problem + &hint));
+                let path = join(path, &quoted(&entry.key));
+                // What it would need is no other mistake.
+                self.earlier.names.insert(path.clone());
+                self.entry(key, &path, entry);
             }
         }
     }
@@ -65,18 +106,29 @@ impl Walk<'_> {
     fn entry(&mut self, key: &Key, path: &str, entry: &Entry) {
         let node = &entry.value;
         if node.is_empty() {
-            let text = format!("empty; remove it, or write `{}`", example(key));
+            let text = format!("empty; remove it, or write `{}`", example(key, &entry.key));
             return self.refuse(entry.mark, path, &text);
         }
         match (key.kind, &node.shape) {
             (_, Shape::Broken) => {}
-            (Kind::Section, Shape::Map(entries)) => self.section(key.path, path, node, entries),
-            (Kind::Sections, Shape::List(items)) => self.sections(key, path, node, items),
+            (Kind::Section, Shape::Map(entries)) => {
+                let (section, mark, is_cut) = (key.path, entry.mark, node.is_cut);
+                self.section(&Section { section, path, mark, is_cut, entries });
+            }
+            (Kind::Overrides | Kind::Processes, Shape::List(items)) => {
+                self.sections(key, path, node, items);
+            }
             (Kind::Choices(_), Shape::List(items)) => self.words(key, path, node, items),
+            (Kind::Programs, Shape::List(items)) if !items.is_empty() => {
+                self.words(key, path, node, items);
+            }
             (kind, Shape::Map(_)) => {
                 self.refuse(node.mark, path, &value::wrong(kind, "keys and values"));
             }
-            (kind, Shape::List(_)) => self.refuse(node.mark, path, &value::wrong(kind, "a list")),
+            (kind, Shape::List(items)) => {
+                let got = if items.is_empty() { "an empty list" } else { "a list" };
+                self.refuse(node.mark, path, &value::wrong(kind, got));
+            }
             (kind @ Kind::Choices(_), Shape::Text { text, .. }) => {
                 self.refuse(node.mark, path, &value::wrong(kind, &quoted(text)));
             }
@@ -89,48 +141,79 @@ impl Walk<'_> {
         }
     }
 
-    fn section(&mut self, section: &str, path: &str, node: &Node, entries: &[Entry]) {
-        self.entries(section, path, entries);
-        let has = |name| entries.iter().any(|entry| entry.key == name);
-        for key in keys::within(section).filter(|key| key.is_required && !node.is_cut) {
-            if !has(key.name()) {
-                let text = format!("`{}` is missing; write `{}`", key.name(), example(key));
-                self.refuse(node.mark, path, &text);
-            }
+    fn section(&mut self, part: &Section) {
+        self.entries(part.section, part.path, part.entries);
+        if !part.is_cut && !self.earlier.names.contains(part.path) {
+            self.missing(part);
+        }
+        if part.is_named() {
+            self.earlier.names.insert(part.path.to_owned());
+        }
+    }
+
+    fn missing(&mut self, part: &Section) {
+        let has = |key: &&Key| part.entries.iter().any(|entry| entry.key == key.name());
+        for key in keys::within(part.section).filter(|key| key.is_required && !has(key)) {
+            let (name, hint) = (key.name(), meant(part.known_name()));
+            let text = format!("`{name}` is missing; write `{}`{hint}", example(key, name));
+            self.refuse(part.mark, part.path, &text);
         }
     }
 
     fn sections(&mut self, key: &Key, path: &str, node: &Node, items: &[Node]) {
-        let section = format!("{}[]", key.path);
+        let adds = matches!(key.kind, Kind::Overrides);
+        let first = if adds { self.earlier.overrides } else { 0 };
         for (index, item) in items.iter().enumerate() {
-            let path = format!("{path}[{}]", self.items + index);
-            match &item.shape {
-                Shape::Broken => {}
-                Shape::Map(entries) => {
-                    self.section(&section, &path, item, entries);
-                    self.effect(&section, &path, item, entries);
-                }
-                Shape::Text { .. } | Shape::List(_) => {
-                    let text = value::wrong(Kind::Section, "something else");
-                    self.refuse(item.mark, &path, &text);
-                }
-            }
+            self.item(key, &format!("{path}[{}]", first + index), item);
+        }
+        if adds {
+            self.earlier.overrides += items.len();
         }
         if items.is_empty() {
             self.set(path, "[]".to_owned(), node.mark);
         }
     }
 
+    fn item(&mut self, key: &Key, path: &str, item: &Node) {
+        let section = format!("{}[]", key.path);
+        match &item.shape {
+            Shape::Broken => {}
+            Shape::Map(entries) => {
+                let (mark, is_cut) = (item.mark, item.is_cut);
+                let part = Section { section: &section, path, mark, is_cut, entries };
+                self.section(&part);
+                self.whole(key.kind, &part);
+            }
+            Shape::Text { .. } | Shape::List(_) => {
+                let text = value::wrong(Kind::Section, "something else");
+                self.refuse(item.mark, path, &text);
+            }
+        }
+    }
+
+    /// What the keys of an item say together.
+    fn whole(&mut self, kind: Kind, part: &Section) {
+        match kind {
+            _ if part.is_cut => {}
+            Kind::Processes => {
+                for (name, mark, problem) in process::objections(part.entries) {
+                    self.refuse(mark, &join(part.path, name), &problem);
+                }
+            }
+            _ => self.effect(part),
+        }
+    }
+
     /// An item that only says what it applies to changes nothing.
-    fn effect(&mut self, section: &str, path: &str, item: &Node, entries: &[Entry]) {
-        let mut optional = keys::within(section).filter(|key| !key.is_required);
+    fn effect(&mut self, part: &Section) {
+        let known = || keys::within(part.section);
         let is_subject =
-            |entry: &Entry| keys::within(section).any(|k| k.is_required && k.name() == entry.key);
-        if let (true, false, Some(key)) =
-            (entries.iter().all(is_subject), item.is_cut, optional.next())
-        {
-            let text = format!("changes nothing; remove it, or add `{}`", example(key));
-            self.refuse(item.mark, path, &text);
+            |entry: &Entry| known().any(|key| key.is_required && key.name() == entry.key);
+        let mut optional = known().filter(|key| !key.is_required);
+        if let (true, Some(key)) = (part.entries.iter().all(is_subject), optional.next()) {
+            let example = example(key, key.name());
+            let text = format!("changes nothing; remove it, or add `{example}`");
+            self.refuse(part.mark, part.path, &text);
         }
     }
 
@@ -170,33 +253,6 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn unknown(section: &str, name: &str) -> String {
-    let known = keys::within(section).map(Key::name);
-    let elsewhere = || KEYS.iter().find(|key| key.name() == name).map(|key| key.path);
-    let meant = nearest(name, known.clone()).or_else(elsewhere);
-    let hint = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
-    format!("unknown key {}, expected {}{hint}", quoted(name), one_of(known))
-}
-
-/// Returns something that could be written instead of nothing.
-fn example(key: &Key) -> String {
-    let value = match (key.default, key.kind) {
-        (Some(default), _) => default.to_owned(),
-        (None, Kind::Section) => {
-            let child = keys::within(key.path).next().map_or_else(String::new, example);
-            format!("{{ {child} }}")
-        }
-        (None, Kind::Folder) => "~/.openclaw".to_owned(),
-        (None, Kind::Lanes) => "\"agent:*:cron:*\"".to_owned(),
-        (None, Kind::Duration(_)) => "2h".to_owned(),
-        (None, Kind::Choice(words) | Kind::Choices(words)) => words.join(" or "),
-        (None, Kind::Count(_)) => "1".to_owned(),
-        (None, Kind::Flag) => "false".to_owned(),
-        (None, Kind::Sections) => "[]".to_owned(),
-    };
-    format!("{}: {value}", key.name())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tree;
@@ -233,7 +289,8 @@ mod tests {
         );
         check(
             "policies: { dead_lock: { mode: off }, zombie_task: { mode: off } }",
-            "1:39 policies: unknown key `zombie_task`, expected one of `stale_lane`, `dead_lock`",
+            "1:39 policies: unknown key `zombie_task`, expected one of `stale_lane`, `dead_lock`, \
+             `orphan_process`, `leaked_process`, `runaway_agent`",
         );
         check(
             "dead_lock: { mode: off }",
@@ -299,16 +356,18 @@ mod tests {
         let (root, flaws) = tree::read("overrides:\n  - match: { lane: @ }\n");
         let terms = Terms { allow_short: false, home: None };
         assert_eq!(flaws.len(), 1);
-        assert!(walk(&root.unwrap(), 0, terms).1.is_empty());
+        assert!(walk(&root.unwrap(), &mut Earlier::built_in(), terms).1.is_empty());
     }
 
     fn read(text: &str) -> (Vec<Setting>, Vec<String>) {
         let (root, flaws) = tree::read(text);
         assert!(flaws.is_empty(), "{flaws:?}");
         let terms = Terms { allow_short: false, home: Some("/h") };
+        let mut earlier = Earlier::built_in();
+        earlier.overrides = 4;
         let (settings, flaws) = root.map_or_else(
             || (Vec::new(), vec![(Mark::START, EMPTY.to_owned())]),
-            |root| walk(&root, 4, terms),
+            |root| walk(&root, &mut earlier, terms),
         );
         let flaws = flaws.iter().map(|(at, text)| format!("{}:{} {text}", at.line, at.column));
         (settings, flaws.collect())

@@ -75,3 +75,16 @@ fn every_file_it_links_or_copies_exists() {
         assert!(!is_ours || root().join(word).exists(), "{word}");
     }
 }
+
+#[test]
+fn every_yaml_it_shows_is_a_configuration() {
+    let readme = readme();
+    let shown = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shown.yaml");
+    for text in shown {
+        fs::write(&file, text).unwrap();
+        let checked = clawarden::config::check(&file, &|_| None);
+        assert!(checked.is_ok(), "{text}{}", checked.unwrap_err());
+    }
+}

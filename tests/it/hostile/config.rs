@@ -5,8 +5,8 @@ use std::fs;
 use super::DEAD_LOCK;
 use crate::capture::{Capture, assert_same};
 
-/// Ten mistakes, each with the place where it is to be shown.
-const MISTAKES: [(&str, &str); 12] = [
+/// Mistakes, each with the place where it is to be shown.
+const MISTAKES: [(&str, &str); 15] = [
     ("intervall: 30s", "1:1"),
     ("interval: 30", "2:11"),
     ("confirm: { looks: two }", "3:19"),
@@ -18,7 +18,10 @@ const MISTAKES: [(&str, &str); 12] = [
     ("  dead_lock: { mode: enforced }", "9:22"),
     ("  stale_lane: { mode: enforce, mode: off, repair: [settel] }", "10:32"),
     ("  zombie_lane: { mode: off }", "11:3"),
-    ("gateway: [a, b]", "12:10"),
+    ("  orphan_process: { families: { zed: { mode: enforce }, Zed: { mode: off } } }", "12:57"),
+    ("  runaway_agent: { cpu: 90%, memory: 2GB, age: -1d }", "13:38"),
+    ("  leaked_process: { after: 0s }", "14:28"),
+    ("gateway: [a, b]", "15:10"),
 ];
 
 #[test]
