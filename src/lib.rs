@@ -27,7 +27,7 @@
 //! | [`plan`] | order, budgets, cool-downs, off switches; what a pass leaves to the next | `model` |
 //! | [`observe`] | looks: state directory, era, gateway, process table, files, databases | `model`, `format` |
 //! | [`act`] | changes: releases a lock, settles a row, undoes, finishes what a crash left | `model`, `format` |
-//! | [`journal`] | remembers: intents, outcomes, history, off switches, single instance | `model` |
+//! | [`journal`] | remembers: intents, outcomes, history, ledger, off switches, single instance | `model` |
 //! | [`config`] | YAML to checked values, every problem at once | `model`, settings of `policy` and `plan` |
 //! | [`pass`] | one pass | all above |
 //! | [`report`] | a pass as text and JSON | `model` |

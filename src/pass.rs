@@ -3,6 +3,7 @@
 //! The same for the daemon, `run --once` and `plan`. A dry run writes nothing, neither beside the
 //! gateway nor in our own state.
 
+mod census;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::act::{self, Actuator, Performed, Quarantine, Reach, Step};
+use crate::act::{self, Actuator, Census, NoCensus, Performed, Quarantine, Reach, Step};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::chain;
@@ -29,6 +30,7 @@ use crate::policy::{self, Context};
 use crate::report::{self, Done, Entry, Fleet, KeptLane, PassReport, Recovered};
 use crate::text::escape;
 
+use census::Again;
 pub use undo::Undone;
 
 /// How long a pass waits for an `undo`, `pause` or `protect` that is being carried out.
@@ -122,7 +124,14 @@ impl Passes {
         if let Some(seen) = self.seen.take() {
             history.subjects = seen;
         }
+        if self.observer.ledger.boot.is_none() {
+            self.observer.ledger = self.journal.load_ledger(&self.observer.boot()?)?;
+        }
         let snapshot = self.observer.look(now)?;
+        // A captured table is of another boot.
+        if self.reach == Reach::Live && self.observer.is_live() {
+            self.journal.save_ledger(&self.observer.ledger)?;
+        }
         let record = policy::host_record(history.host.as_ref(), &snapshot.host, now);
         history.host = Some(record);
         if let (Status::Starting | Status::Unknown, Some(process)) =
@@ -182,7 +191,7 @@ impl Passes {
         for verdict in planned {
             let done = match &verdict.decision {
                 Decision::Act(action, _) if !stop() => {
-                    let done = self.carry_out(&verdict, action, snapshot, pass_id)?;
+                    let done = self.carry_out(&verdict, action, &history, snapshot, pass_id)?;
                     history = plan::acted(history, &verdict, done.outcome, snapshot.taken_at);
                     Some(done)
                 }
@@ -198,15 +207,16 @@ impl Passes {
         &mut self,
         verdict: &Verdict,
         action: &Action,
+        history: &History,
         snapshot: &Snapshot,
         pass_id: &str,
     ) -> Result<Done, PassError> {
         if self.reach == Reach::DryRun {
-            let performed = self.perform(ActionId(0), action);
+            let performed = self.perform(ActionId(0), action, history, snapshot);
             return Ok(done(None, performed));
         }
         let id = self.journal.intend(&intent(verdict, action, snapshot, pass_id))?;
-        let performed = self.perform(id, action);
+        let performed = self.perform(id, action, history, snapshot);
         let done = done(Some(id), performed);
         (self.before)(Step::Conclude);
         self.journal.conclude(id, done.outcome, done.error.as_deref(), self.clock.now())?;
@@ -214,24 +224,35 @@ impl Passes {
         Ok(done)
     }
 
-    fn perform(&self, id: ActionId, action: &Action) -> Result<Performed, act::ActError> {
+    fn perform(
+        &self,
+        id: ActionId,
+        action: &Action,
+        history: &History,
+        snapshot: &Snapshot,
+    ) -> Result<Performed, act::ActError> {
         let is_alive = |process| self.observer.is_alive(process);
-        self.with_actuator(&is_alive, |actuator| actuator.perform(id, action))
+        let again = Again { observer: &self.observer, config: &self.config, snapshot, history };
+        // A captured table names processes that are none: nothing is ever signalled then.
+        let census: &dyn Census = if self.observer.is_live() { &again } else { &NoCensus };
+        self.with_actuator(&is_alive, |actuator| {
+            Actuator { census, ..actuator }.perform(id, action)
+        })
     }
 
     /// Lends an actuator over this state directory's quarantine.
     pub fn with_actuator<T>(
         &self,
         is_alive: &dyn Fn(ProcessId) -> bool,
-        work: impl FnOnce(&Actuator<'_>) -> T,
+        work: impl FnOnce(Actuator<'_>) -> T,
     ) -> T {
-        work(&Actuator {
+        work(Actuator {
             reach: self.reach,
             quarantine: Quarantine::new(self.dir.join(journal::QUARANTINE)),
             clock: self.clock,
             own: self.observer.own_process(),
             is_alive,
-            census: &act::NoCensus,
+            census: &NoCensus,
             wait: &std::thread::sleep,
             before: &self.before,
         })
@@ -280,7 +301,8 @@ impl Passes {
         let _lock = ActionLock::take(&self.dir, ACTION_LOCK_WAIT)?;
         let mut recovered = Vec::new();
         for record in self.journal.in_doubt()? {
-            let found = self.with_actuator(&|_| true, |actuator| act::recover(actuator, record.id));
+            let found =
+                self.with_actuator(&|_| true, |actuator| act::recover(&actuator, record.id));
             let (outcome, note) = match found {
                 Ok(performed) => (performed.outcome, performed.note),
                 Err(error) => (Outcome::Failed, Some(chain(&error))),

@@ -3,8 +3,12 @@
 //! Session keys, labels, paths and argv are chosen by others. Printed as they are, they could
 //! forge a log line, recolour a terminal, or read as something else than they say.
 
+mod command;
+
 use std::borrow::Cow;
 use std::fmt::Write;
+
+pub use command::command;
 
 /// Returns `text` on one line and without anything a terminal or a reader would misread.
 ///

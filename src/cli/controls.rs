@@ -9,7 +9,7 @@ use super::open::{Setup, setup};
 use super::{Failure, Global, duration, output};
 use crate::exit::Exit;
 use crate::journal::{ActionLock, Journal};
-use crate::model::{SessionKey, UnixMillis};
+use crate::model::{ProcessId, SessionKey, UnixMillis};
 use crate::observe::files::Keep;
 use crate::text::escape;
 
@@ -28,7 +28,7 @@ pub(super) struct Pause {
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Protect {
-    /// A lane's session key or a lock's path, as reports print it
+    /// A lane's session key, a lock's path or a process, as reports print it, or a pid
     subject: String,
     /// For how long, such as 90s, 10m, 2h or 7d
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
@@ -65,7 +65,9 @@ pub(super) fn protect(global: &Global, command: &Protect) -> Result<Exit, Failur
     with_journal(&setup, |journal| Ok(journal.protect(&subject, until)?))?;
     let seen = is_seen(setup, &subject);
     let warning = match seen {
-        Some(false) => "\nno lane and no lock is called so now; is it spelled as reports print it?",
+        Some(false) => {
+            "\nno lane, lock or process is called so now; is it spelled as reports print it?"
+        }
         Some(true) | None => "",
     };
     said(
@@ -75,10 +77,13 @@ pub(super) fn protect(global: &Global, command: &Protect) -> Result<Exit, Failur
     )
 }
 
-/// Whether there is such a lane or lock; `None` if not everything can be seen.
+/// Whether there is such a lane, lock or process; `None` if not everything can be seen.
 fn is_seen(setup: Setup, subject: &str) -> Option<bool> {
     let key: SessionKey = subject.into();
     let mut passes = setup.looking().ok()?;
+    if ProcessId::from_subject_id(subject).is_some_and(|id| passes.observer.is_alive(id)) {
+        return Some(true);
+    }
     passes.observer.keep(Keep::RunningAnd(key.clone()));
     let report = passes.run(&|| false).ok()?;
     let seen = report.kept.iter().any(|lane| lane.key == key)

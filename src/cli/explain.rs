@@ -9,7 +9,10 @@ use super::open::setup;
 use super::{Failure, Global, output};
 use crate::exit::Exit;
 use crate::journal::{HistoryFilter, Journal};
-use crate::model::{ActReason, Decision, HoldReason, Policy, SessionKey, Status, Version, span};
+use crate::model::{
+    ActReason, Decision, HoldReason, Policy, SessionKey, Status, Subject, SubjectKind, Version,
+    span,
+};
 use crate::observe::files::Keep;
 use crate::report::{self, Entry, KeptLane, PassReport};
 use crate::text::escape;
@@ -17,7 +20,8 @@ use crate::text::escape;
 /// The evidence, the verdict and the next step
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Explain {
-    /// A lane's session key, a lock's path, the end of either, a session id, or a holder's pid
+    /// A lane's session key, a lock's path, the end of either, a session id, or the pid of an agent
+    /// or a holder
     subject: String,
 }
 
@@ -33,7 +37,7 @@ pub(super) fn explain(global: &Global, command: &Explain) -> Result<Exit, Failur
     let mut report = passes.run(&|| false)?;
     report.invocation = global.invocation();
     let lane = report.kept.iter().find(|lane| lane.key == key);
-    let entries = matching(&report, lane, &command.subject);
+    let entries = matching(&report, lane, &wanted, &command.subject);
     if entries.is_empty() {
         let earlier = earlier(&passes.journal, &wanted)?;
         return unjudged(global, &report, &wanted, lane.is_some(), &earlier);
@@ -57,8 +61,13 @@ pub(super) fn explain(global: &Global, command: &Explain) -> Result<Exit, Failur
 }
 
 /// The subject named exactly, with the locks on its transcript if it is a lane: one of them may
-/// be why it does not answer. Else those whose id, session or pid says so.
-fn matching<'a>(report: &'a PassReport, lane: Option<&KeptLane>, wanted: &str) -> Vec<&'a Entry> {
+/// be why it does not answer. Else those whose id, session or pid is as it was `given`.
+fn matching<'a>(
+    report: &'a PassReport,
+    lane: Option<&KeptLane>,
+    wanted: &str,
+    given: &str,
+) -> Vec<&'a Entry> {
     let exact = |entry: &&Entry| {
         let id = &entry.verdict.subject.id;
         id == wanted || lane.is_some_and(|lane| lane.locks.contains(id))
@@ -67,20 +76,29 @@ fn matching<'a>(report: &'a PassReport, lane: Option<&KeptLane>, wanted: &str) -
     if !exact.is_empty() {
         return exact;
     }
-    let lock_of_session = format!("/{wanted}.jsonl.lock");
+    let lock_of_session = format!("/{given}.jsonl.lock");
     let names = |entry: &&Entry| {
         let verdict = &entry.verdict;
         let evidence = |name: &str| match verdict.evidence.0.get(name) {
-            Some(Value::String(text)) => text == wanted,
-            Some(Value::Number(number)) => number.to_string() == wanted,
+            Some(Value::String(text)) => text == given,
+            Some(Value::Number(number)) => number.to_string() == given,
             _ => false,
         };
-        let tail = verdict.subject.id.ends_with(wanted) && wanted.len() >= 4;
-        tail || verdict.subject.id.ends_with(&lock_of_session)
+        is_end(&verdict.subject, given)
+            || verdict.subject.id.ends_with(&lock_of_session)
             || evidence("session_id")
             || evidence("holder_pid")
     };
     report.entries.iter().filter(names).collect()
+}
+
+/// Whether a text is the end of a lane's key or of a lock's path, and long enough to say which.
+/// The end of a process would be of its start ticks.
+fn is_end(subject: &Subject, text: &str) -> bool {
+    match subject.kind {
+        SubjectKind::Lane | SubjectKind::Lock => text.len() >= 4 && subject.id.ends_with(text),
+        SubjectKind::Process => false,
+    }
 }
 
 /// What was done about a subject lately.
@@ -119,7 +137,7 @@ fn unjudged(
     let gaps =
         if report.gaps.is_empty() { "" } else { "; not everything could be seen (clawarden plan)" };
     let text = format!(
-        "{shown} is no lane and no lock of {}{gaps}; see clawarden plan --all",
+        "{shown} is no lane, lock or agent of {}{gaps}; see clawarden plan --all",
         escape(&report.gateway.state_dir.to_string_lossy())
     );
     Err(Failure::new(Exit::Usage, text))
@@ -293,5 +311,19 @@ fn next_step(report: &PassReport, entry: &Entry) -> String {
             }
             None => "nothing is done while this holds; it is judged again at every pass".to_owned(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_name_is_enough_but_no_ticks_are_taken_for_a_pid() {
+        let is_end = |kind, id: &str, text| is_end(&Subject { kind, id: id.to_owned() }, text);
+        assert!(is_end(SubjectKind::Lane, "agent:main:telegram", "gram"));
+        assert!(!is_end(SubjectKind::Lane, "agent:main:telegram", "ram"));
+        assert!(is_end(SubjectKind::Lock, "/s/a.jsonl.lock", "a.jsonl.lock"));
+        assert!(!is_end(SubjectKind::Process, "7@254711", "4711"));
     }
 }

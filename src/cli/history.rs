@@ -18,7 +18,7 @@ pub(super) struct History {
     /// How far back
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
     since: Duration,
-    /// Only of this lane or lock
+    /// Only of this lane, lock or process
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
     /// Only of this policy

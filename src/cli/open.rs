@@ -8,8 +8,10 @@ use crate::clock::{Clock, FROZEN};
 use crate::config::{self, Loaded};
 use crate::exit::Exit;
 use crate::journal::{self, Instance, Journal};
-use crate::model::UnixMillis;
+use crate::model::{ProcessId, SessionKey, Sighting, UnixMillis};
+use crate::observe::files::Keep;
 use crate::observe::locate::{Install, Request, locate};
+use crate::observe::process::Table;
 use crate::observe::{Observer, PROC};
 use crate::pass::Passes;
 
@@ -52,11 +54,36 @@ impl Setup {
     }
 
     /// The subject that a command line means: reports cut the state directory from the path of
-    /// a lock, and no session key looks like what is left.
+    /// a lock, and no session key looks like what is left; a pid means the process that has it
+    /// now, unless a lane is called so.
     pub(super) fn subject(&self, text: &str) -> String {
-        let is_cut = text.starts_with("agents/") && text.ends_with(".lock");
-        let whole = self.install.state_dir.join(text);
-        if is_cut { whole.to_string_lossy().into_owned() } else { text.to_owned() }
+        if text.starts_with("agents/") && text.ends_with(".lock") {
+            return self.install.state_dir.join(text).to_string_lossy().into_owned();
+        }
+        let process = self.process(text).filter(|_| !self.is_lane(text));
+        process.map_or_else(|| text.to_owned(), |id| id.subject_id())
+    }
+
+    /// The live process whose pid a text is.
+    fn process(&self, text: &str) -> Option<ProcessId> {
+        let pid = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+        match Table::new(&self.proc_root).sight(pid) {
+            Sighting::Present { id, .. } => Some(id),
+            Sighting::Absent | Sighting::Hidden => None,
+        }
+    }
+
+    /// Whether a lane is called so, running or not.
+    fn is_lane(&self, text: &str) -> bool {
+        let key: SessionKey = text.into();
+        let mut observer = self.observer();
+        observer.keep(Keep::RunningAnd(key.clone()));
+        let snapshot = observer.look(self.now());
+        snapshot.is_ok_and(|snapshot| snapshot.lanes.iter().any(|lane| lane.key == key))
+    }
+
+    fn observer(&self) -> Observer {
+        Observer::new(self.install.clone(), &self.proc_root, Box::new(env))
     }
 
     /// Our own folder for this state directory, existing or not.
@@ -93,7 +120,7 @@ impl Setup {
     }
 
     fn passes(self, dir: PathBuf, journal: Journal, reach: Reach) -> Passes {
-        let observer = Observer::new(self.install, &self.proc_root, Box::new(env));
+        let observer = self.observer();
         Passes::new(self.loaded.config, observer, journal, dir, reach, self.clock)
     }
 }

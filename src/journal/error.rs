@@ -49,19 +49,6 @@ pub enum JournalError {
         /// The newest version that this program knows.
         known: i64,
     },
-    /// An earlier clawarden wrote the database, and it may only be read here.
-    #[error(
-        "read journal `{path}`: its schema is version {found} of {known}; start clawarden once, \
-         which brings it up to date"
-    )]
-    Older {
-        /// The database.
-        path: PathBuf,
-        /// Its schema version.
-        found: i64,
-        /// The version that this program reads.
-        known: i64,
-    },
     /// A query failed, or a row holds what this version never writes.
     #[error("read {what} from journal `{path}`{}", next_step(.source))]
     Read {
@@ -141,7 +128,6 @@ impl JournalError {
             JournalError::Create { .. }
             | JournalError::SetAside { .. }
             | JournalError::Newer { .. }
-            | JournalError::Older { .. }
             | JournalError::NoSuchAction { .. }
             | JournalError::AlreadyConcluded { .. }
             | JournalError::NotADryRun { .. }

@@ -13,6 +13,8 @@
 //! | `actions`, `record` | intents, outcomes, what is in doubt |
 //! | `verdicts` | which judgements changed |
 //! | `history` | what passes remember |
+//! | `ledger` | which processes were seen below a gateway |
+//! | `stored` | what is kept in memory, so that only changes are written |
 //! | `controls` | pause and protect |
 //! | `retention` | what is forgotten |
 
@@ -22,11 +24,13 @@ mod error;
 mod history;
 mod home;
 mod instance;
+mod ledger;
 mod open;
 mod record;
 mod retention;
 mod row;
 mod schema;
+mod stored;
 mod verdicts;
 
 use std::path::{Path, PathBuf};
@@ -51,6 +55,8 @@ pub struct Journal {
     stored: Option<History>,
     /// The last judgement of every subject as the database has it, once it was read.
     standing: Option<verdicts::Standing>,
+    /// The ledger of one boot as the database has it, once it was read.
+    ledger: Option<ledger::Stored>,
 }
 
 /// Which entries of the journal to list.
@@ -68,7 +74,7 @@ pub struct HistoryFilter {
 
 impl Journal {
     fn new(db: Connection, path: PathBuf) -> Journal {
-        Journal { db, path, stored: None, standing: None }
+        Journal { db, path, stored: None, standing: None, ledger: None }
     }
 
     /// Returns the database file.

@@ -72,11 +72,12 @@ impl Journal {
     }
 
     /// Opens the journal for reading. A missing one is empty, and is not made; beside one that
-    /// exists, SQLite may make its shared index.
+    /// exists, SQLite may make its shared index. One of an earlier version stays as it is: what
+    /// later ones added reads as empty.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be read, is damaged, or is of another version.
+    /// Returns an error if the file cannot be read, is damaged, or if a later clawarden wrote it.
     pub fn open_read_only(dir: &Path) -> Result<Journal, JournalError> {
         let path = dir.join(FILE);
         let failed = |source| JournalError::Open { path: path.clone(), source };
@@ -84,13 +85,10 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             _ => Some(read_only(&path).map_err(failed)?),
         };
-        let found = db.as_ref().map_or(Ok(0), schema::version).map_err(failed)?;
-        if found == 0 {
+        if db.as_ref().map_or(Ok(0), schema::version).map_err(failed)? == 0 {
             let mut empty = Connection::open_in_memory().map_err(failed)?;
             schema::migrate(&mut empty, 0).map_err(failed)?;
             db = Some(empty);
-        } else if found < schema::CURRENT {
-            return Err(JournalError::Older { path, found, known: schema::CURRENT });
         }
         let db = db.ok_or(rusqlite::Error::InvalidQuery).map_err(failed)?;
         db.pragma_update(None, "query_only", true).map_err(failed)?;
@@ -355,7 +353,8 @@ mod tests {
             Journal::open_beside(folder.dir.path()).unwrap_err(),
             Journal::open_read_only(folder.dir.path()).unwrap_err(),
         ] {
-            assert!(matches!(error, JournalError::Newer { found: 2, known: 1, .. }), "{error}");
+            let JournalError::Newer { found, known, .. } = error else { panic!("{error}") };
+            assert_eq!((found, known), (schema::CURRENT + 1, schema::CURRENT));
         }
         assert_eq!(fs::read(&path).unwrap(), before);
     }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 use thiserror::Error as ThisError;
 
-use crate::model::{Subject, UnixMillis};
+use crate::model::{ProcessId, Subject, UnixMillis};
 
 #[derive(Debug, ThisError)]
 #[error(
@@ -45,4 +45,22 @@ pub(super) fn millis(row: &Row<'_>, column: &str) -> rusqlite::Result<UnixMillis
 /// Returns an instant that may be absent.
 pub(super) fn maybe_millis(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<UnixMillis>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(UnixMillis))
+}
+
+/// Returns an unsigned number, which is stored as its 64 bits.
+pub(super) fn bits(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+    row.get(column).map(i64::cast_unsigned)
+}
+
+/// Returns the process that two columns identify. Numbers that mean process groups are none.
+pub(super) fn process(
+    row: &Row<'_>,
+    pid_column: &str,
+    ticks_column: &str,
+) -> rusqlite::Result<ProcessId> {
+    let pid: i32 = row.get(pid_column)?;
+    if pid < 1 {
+        return Err(rusqlite::Error::IntegralValueOutOfRange(0, pid.into()));
+    }
+    Ok(ProcessId { pid, start_ticks: bits(row, ticks_column)? })
 }

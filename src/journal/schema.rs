@@ -3,14 +3,18 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// One step: from the version before it to its own.
-type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// Step `n` makes version `n + 1`. Released steps are never edited, only followed by others.
-const MIGRATIONS: &[Migration] = &[|tx| tx.execute_batch(VERSION_1)];
+pub(super) const MIGRATIONS: &[Migration] =
+    &[|tx| tx.execute_batch(VERSION_1), |tx| tx.execute_batch(VERSION_2)];
 
 /// The version that this program reads and writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]
 pub(super) const CURRENT: i64 = MIGRATIONS.len() as i64;
+
+/// The first version with a ledger.
+pub(super) const LEDGER: i64 = 2;
 
 /// Numbers of actions are plain facts and no references: `undo_of` still says what was undone
 /// after that action was pruned.
@@ -90,6 +94,30 @@ CREATE TABLE standing (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Ticks and hashes are unsigned: what is stored are their 64 bits.
+const VERSION_2: &str = "
+CREATE TABLE ledger_gateways (
+  boot_id TEXT NOT NULL,
+  pid INTEGER NOT NULL,
+  start_ticks INTEGER NOT NULL,
+  last_seen INTEGER NOT NULL,
+  PRIMARY KEY (boot_id, pid, start_ticks)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger_descents (
+  boot_id TEXT NOT NULL,
+  pid INTEGER NOT NULL,
+  start_ticks INTEGER NOT NULL,
+  gateway_pid INTEGER NOT NULL,
+  gateway_ticks INTEGER NOT NULL,
+  parent_pid INTEGER NOT NULL,
+  parent_ticks INTEGER NOT NULL,
+  argv_hash INTEGER NOT NULL,
+  session_key TEXT,
+  first_seen INTEGER NOT NULL,
+  PRIMARY KEY (boot_id, pid, start_ticks)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Returns the version of a database. Zero is a new one.
 pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -98,7 +126,18 @@ pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
 /// Brings a database up to [`CURRENT`], all or nothing. A new one numbers its actions from
 /// `after` + 1. A database that is newer is left as it is.
 pub(super) fn migrate(db: &mut Connection, after: i64) -> rusqlite::Result<()> {
-    if version(db)? >= CURRENT {
+    migrate_by(db, MIGRATIONS, after)
+}
+
+/// Brings a database up to the version that the last of `steps` makes.
+#[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]
+pub(super) fn migrate_by(
+    db: &mut Connection,
+    steps: &[Migration],
+    after: i64,
+) -> rusqlite::Result<()> {
+    let wanted = steps.len() as i64;
+    if version(db)? >= wanted {
         return Ok(());
     }
     // Another process may do the same just now: the version that counts is the one seen with
@@ -106,25 +145,29 @@ pub(super) fn migrate(db: &mut Connection, after: i64) -> rusqlite::Result<()> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&tx)?;
     let done = usize::try_from(found).unwrap_or(usize::MAX);
-    for step in MIGRATIONS.iter().skip(done) {
+    for step in steps.iter().skip(done) {
         step(&tx)?;
     }
     if found == 0 {
         tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('actions', ?1)", [after])?;
     }
-    if found < CURRENT {
-        tx.pragma_update(None, "user_version", CURRENT)?;
+    if found < wanted {
+        tx.pragma_update(None, "user_version", wanted)?;
     }
     tx.commit()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{Folder, NOW, at, intent, lane};
+    use super::super::{Absent, HistoryFilter, Journal, Record, VerdictChange, VerdictNote};
     use super::*;
+    use crate::model::{ActionId, BootId, History, HostRecord, Ledger, Outcome, Policy, ProcessId};
 
     /// Every schema as it was released. Never edit one: a change of the schema is a new
     /// migration and a new file here.
-    const RELEASED: [&str; MIGRATIONS.len()] = [include_str!("schema_v1.sql")];
+    const RELEASED: [&str; MIGRATIONS.len()] =
+        [include_str!("schema_v1.sql"), include_str!("schema_v2.sql")];
 
     fn statements(db: &Connection) -> Vec<String> {
         let mut rows =
@@ -174,5 +217,79 @@ mod tests {
         migrate(&mut db, 0).unwrap();
         assert_eq!(version(&db).unwrap(), CURRENT + 1);
         assert!(statements(&db).is_empty());
+    }
+
+    /// Everything that a journal of version 1 remembers.
+    type Memory = (History, Vec<Record>, Vec<VerdictChange>);
+
+    fn memory(journal: &mut Journal) -> Memory {
+        let all = HistoryFilter::default();
+        let history = journal.load_history(NOW).unwrap();
+        (history, journal.actions(&all).unwrap(), journal.verdict_changes(&all).unwrap())
+    }
+
+    /// Fills every table of version 1.
+    fn fill_version_1(journal: &mut Journal) -> Memory {
+        let host = HostRecord {
+            boot_id: BootId("b1".to_owned()),
+            booted_at: at(-500),
+            slept: None,
+            steady_since: at(-400),
+            resumed_at: Some(at(-300)),
+            stepped_at: None,
+        };
+        journal.save_history(&History { host: Some(host), ..History::default() }).unwrap();
+        for id in ["a", "b"] {
+            journal.intend(&intent(id, NOW)).unwrap();
+        }
+        journal.conclude(ActionId(1), Outcome::Failed, Some("no"), at(1)).unwrap();
+        journal.pause(at(60), "upgrade").unwrap();
+        journal.protect("a", at(90)).unwrap();
+        let (policy, subject) = (Policy::StaleLane, &lane("a"));
+        let note = VerdictNote { policy, subject, decision: "hold", code: "gap", text: "t".into() };
+        journal.note_verdicts(&[note], Absent::Unknown, NOW).unwrap();
+        memory(journal)
+    }
+
+    #[test]
+    fn a_database_of_version_1_is_brought_up_to_date_and_nothing_of_it_is_lost() {
+        let folder = Folder::new();
+        let mut released = folder.version_1();
+        let filled = fill_version_1(&mut released);
+        assert_eq!((filled.0.subjects.len(), filled.1.len(), filled.2.len()), (2, 2, 1));
+        assert!(filled.0.host.is_some() && filled.0.controls.paused.is_some());
+        drop(released);
+        let opened = Journal::open(&folder.instance, NOW).unwrap();
+        assert_eq!(opened.set_aside, None);
+        let mut journal = opened.journal;
+        assert_eq!(version(&journal.db).unwrap(), CURRENT);
+        assert_eq!(memory(&mut journal), filled);
+        // The standing verdict, and the numbers of the actions.
+        let (policy, subject) = (Policy::StaleLane, &lane("a"));
+        let note =
+            VerdictNote { policy, subject, decision: "hold", code: "gap", text: String::new() };
+        let changes = journal.note_verdicts(&[note], Absent::Resolved, NOW).unwrap();
+        assert!(changes.changed.is_empty() && changes.resolved.is_empty());
+        assert_eq!(journal.intend(&intent("c", NOW)).unwrap(), ActionId(3));
+    }
+
+    #[test]
+    fn a_database_of_version_1_is_read_as_it_is_and_has_no_ledger() {
+        let folder = Folder::new();
+        let mut released = folder.version_1();
+        let filled = fill_version_1(&mut released);
+        drop(released);
+        let mut journal = Journal::open_read_only(folder.dir.path()).unwrap();
+        assert_eq!(memory(&mut journal), filled);
+        let boot = BootId("b1".to_owned());
+        let none = Ledger { boot: Some(boot.clone()), ..Ledger::default() };
+        assert_eq!(journal.load_ledger(&boot).unwrap(), none);
+        assert_eq!(version(&journal.db).unwrap(), 1);
+        // A daemon that starts now brings it up to date under the reader.
+        let mut daemon = folder.open();
+        let mut some = none;
+        some.see_gateway(ProcessId { pid: 7, start_ticks: 70 }, NOW);
+        daemon.save_ledger(&some).unwrap();
+        assert_eq!(journal.load_ledger(&boot).unwrap(), some);
     }
 }

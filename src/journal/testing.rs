@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{Instance, Intent, Journal, JournalError};
+use super::{Instance, Intent, Journal, JournalError, schema};
 use crate::model::{BootId, Policy, Subject, SubjectKind, UnixMillis};
 
 /// The instant at which everything in these tests happens, unless it says otherwise.
@@ -30,6 +30,16 @@ impl Folder {
     /// Returns the journal as `pause` and `undo` open it.
     pub(super) fn beside(&self) -> Journal {
         Journal::open_beside(self.dir.path()).unwrap()
+    }
+
+    /// Returns a journal of version 1, as the first release made it. What it wrote then is written
+    /// in the same way now.
+    pub(super) fn version_1(&self) -> Journal {
+        let path = self.dir.path().join("clawarden.db");
+        let mut db = Connection::open(&path).unwrap();
+        db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
+        schema::migrate_by(&mut db, &schema::MIGRATIONS[..1], 0).unwrap();
+        Journal::new(db, path)
     }
 
     /// Returns the database as a stranger would edit it.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, Row, Transaction, named_params, params};
 
 use super::row::{millis, named, subject};
+use super::stored::Difference;
 use super::{HistoryFilter, Journal, JournalError};
 use crate::model::{Policy, Subject, UnixMillis};
 
@@ -81,21 +82,13 @@ impl Journal {
         absent: Absent,
         now: UnixMillis,
     ) -> Result<Changes, JournalError> {
-        let mut standing = match self.standing.take() {
-            Some(standing) => standing,
-            None => self.read("the standing verdicts", standing)?,
+        let compare = |standing: &Standing| {
+            let changes = compare(standing, notes, absent);
+            Noted { notes, changes, now }
         };
-        let changes = compare(&standing, notes, absent);
-        let result = if changes == Changes::default() {
-            Ok(())
-        } else {
-            self.write("the changed verdicts", |tx| record(tx, notes, &changes, now))
-        };
-        if result.is_ok() {
-            apply(&mut standing, notes, &changes);
-        }
-        self.standing = Some(standing);
-        result.map(|()| changes)
+        let noted =
+            self.save("the changed verdicts", |journal| &mut journal.standing, standing, compare)?;
+        Ok(noted.changes)
     }
 
     /// Returns the changes that `filter` selects, newest last.
@@ -149,12 +142,29 @@ fn compare(standing: &Standing, notes: &[VerdictNote<'_>], absent: Absent) -> Ch
     Changes { changed, resolved }
 }
 
-fn apply(standing: &mut Standing, notes: &[VerdictNote<'_>], changes: &Changes) {
-    for note in changes.changed.iter().filter_map(|index| notes.get(*index)) {
-        standing.insert(key(note), (note.decision.to_owned(), note.code.to_owned()));
+/// A pass's judgements, and which of them differ from those before.
+struct Noted<'a> {
+    notes: &'a [VerdictNote<'a>],
+    changes: Changes,
+    now: UnixMillis,
+}
+
+impl Difference<Standing> for Noted<'_> {
+    fn is_empty(&self) -> bool {
+        self.changes == Changes::default()
     }
-    for key in &changes.resolved {
-        standing.remove(key);
+
+    fn write(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        record(tx, self.notes, &self.changes, self.now)
+    }
+
+    fn apply(&self, standing: &mut Standing) {
+        for note in self.changes.changed.iter().filter_map(|index| self.notes.get(*index)) {
+            standing.insert(key(note), (note.decision.to_owned(), note.code.to_owned()));
+        }
+        for key in &self.changes.resolved {
+            standing.remove(key);
+        }
     }
 }
 

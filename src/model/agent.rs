@@ -105,6 +105,9 @@ pub enum Seen {
     Present(String),
     /// It is not there.
     Absent,
+    /// Something like it is there, but it is not what was looked for, and counts as absent; the
+    /// text says how it differs.
+    Differs(String),
     /// It could not be looked at; the text says why.
     Unreadable(String),
 }

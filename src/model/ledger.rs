@@ -66,6 +66,13 @@ impl Ledger {
         }
     }
 
+    /// Notes the session that a descendant works for, unless one is known.
+    pub fn note_session(&mut self, id: ProcessId, key: &SessionKey) {
+        if let Some(descent) = self.descents.get_mut(&id) {
+            descent.session_key.get_or_insert_with(|| key.clone());
+        }
+    }
+
     /// Forgets descendants that have ended.
     pub fn retain(&mut self, is_alive: impl Fn(ProcessId) -> bool) {
         self.descents.retain(|id, _| is_alive(*id));
@@ -107,6 +114,17 @@ mod tests {
         assert_eq!(ledger.descents[&ID].parent.pid, 2);
         ledger.retain(|id| id != ID);
         assert!(ledger.descents.is_empty());
+    }
+
+    #[test]
+    fn a_session_is_noted_once_and_only_for_what_is_known() {
+        let mut ledger = Ledger::default();
+        ledger.note_session(ID, &"agent:a:main".into());
+        assert!(ledger.descents.is_empty());
+        ledger.see(ID, descent(2));
+        ledger.note_session(ID, &"agent:a:main".into());
+        ledger.note_session(ID, &"agent:b:main".into());
+        assert_eq!(ledger.descents[&ID].session_key, Some("agent:a:main".into()));
     }
 
     #[test]

@@ -21,6 +21,14 @@ impl ProcessId {
     pub fn subject_id(&self) -> String {
         format!("{}@{}", self.pid, self.start_ticks)
     }
+
+    /// Reads what [`ProcessId::subject_id`] returns.
+    #[must_use]
+    pub fn from_subject_id(text: &str) -> Option<ProcessId> {
+        let (pid, start_ticks) = text.split_once('@')?;
+        let id = ProcessId { pid: pid.parse().ok()?, start_ticks: start_ticks.parse().ok()? };
+        (id.subject_id() == text).then_some(id)
+    }
 }
 
 impl fmt::Display for ProcessId {
@@ -46,4 +54,18 @@ pub enum Sighting {
     },
     /// The pid may belong to another pid namespace, or what lives there could not be read.
     Hidden,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_id_is_read_back_and_nothing_else_is() {
+        let id = ProcessId { pid: 7, start_ticks: u64::MAX };
+        assert_eq!(ProcessId::from_subject_id(&id.subject_id()), Some(id));
+        for text in ["", "7", "7@", "@7", "7@x", "+7@8", "07@8", "7@8@9", " 7@8", "9999999999@8"] {
+            assert_eq!(ProcessId::from_subject_id(text), None, "{text}");
+        }
+    }
 }

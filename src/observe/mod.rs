@@ -1,5 +1,7 @@
 //! Looks at the world. Changes nothing, judges nothing.
 
+pub mod acp;
+mod agents;
 mod byte_lock;
 pub mod era;
 pub mod files;
@@ -7,6 +9,7 @@ pub mod gateway;
 mod holders;
 pub mod host;
 mod kept;
+pub mod ledger;
 pub mod locate;
 mod memory;
 mod observer;

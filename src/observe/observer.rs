@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::acp::{LeaseReader, RecordReader, WorkspaceReader};
+use super::agents::Agents;
 use super::era::Eras;
 use super::files::{AgentPath, Keep, LockCache, StoreCache, SubagentCache, unlisted_locks};
 use super::gateway::{Scene, Sight, VersionProbe, identify};
@@ -18,9 +20,13 @@ use super::process::Table;
 use super::settings::Settings;
 use super::tasks;
 use crate::model::{
-    AgentId, Era, Family, Gap, Host, Lane, LaneStatus, ProcessId, SessionKey, Sighting, Snapshot,
-    Source, Status, UnixMillis,
+    AgentId, BootId, Era, Family, Gap, Host, Lane, LaneStatus, Ledger, ProcessId, SessionKey,
+    Sighting, Snapshot, Source, Status, UnixMillis,
 };
+
+mod processes;
+
+use processes::Beside;
 
 /// The kernel's own process table.
 pub const PROC: &str = "/proc";
@@ -31,7 +37,7 @@ pub type Variables = Box<dyn Fn(&str) -> Option<String>>;
 /// Looks at one state directory and the host around it, and keeps what makes the next look cheap.
 pub struct Observer {
     settings: Settings,
-    sought: Sought,
+    start_grace: Duration,
     keep: Keep,
     env: Variables,
     table: Table,
@@ -43,6 +49,14 @@ pub struct Observer {
     holders: Holders,
     subagents: SubagentCache,
     folders: Vec<PathBuf>,
+    agents: Agents,
+    leases: LeaseReader,
+    workspaces: WorkspaceReader,
+    records: RecordReader,
+    /// Which processes were seen below a gateway. Kept by whoever owns the observer.
+    pub ledger: Ledger,
+    /// What the agents were judged beside, for looking at one of them again.
+    beside: Option<Beside>,
 }
 
 impl fmt::Debug for Observer {
@@ -76,7 +90,7 @@ impl Observer {
     pub fn new(install: Install, proc_root: &Path, env: Variables) -> Self {
         Observer {
             settings: Settings::new(install),
-            sought: Sought::default(),
+            start_grace: Duration::ZERO,
             keep: Keep::Running,
             env,
             table: Table::new(proc_root),
@@ -88,6 +102,12 @@ impl Observer {
             holders: Holders::default(),
             subagents: SubagentCache::default(),
             folders: Vec::new(),
+            agents: Agents::default(),
+            leases: LeaseReader::default(),
+            workspaces: WorkspaceReader::default(),
+            records: RecordReader::default(),
+            ledger: Ledger::default(),
+            beside: None,
         }
     }
 
@@ -98,7 +118,23 @@ impl Observer {
 
     /// Takes into use what the configuration says.
     pub fn configure(&mut self, sought: Sought) {
-        self.sought = sought;
+        self.agents.set_families(sought.families);
+        self.agents.set_window(sought.window);
+        self.start_grace = sought.start_grace;
+    }
+
+    /// Looks closely at the process under this pid too, whatever it is.
+    pub fn ask_for(&mut self, pid: i32) {
+        self.agents.ask_for(pid);
+    }
+
+    /// Returns the running boot.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot be read.
+    pub fn boot(&self) -> Result<BootId, ObserveError> {
+        Ok(host::read(&self.table.root)?.boot_id)
     }
 
     /// Looks at everything at `now`.
@@ -111,7 +147,9 @@ impl Observer {
         let host = host::read(&self.table.root)?;
         self.settings.renew(&*self.env, now);
         let mut gaps = self.settings.install.gaps.clone();
-        gaps.extend(self.refresh(&host));
+        let unlisted = self.refresh(&host);
+        let is_fresh = unlisted.is_none();
+        gaps.extend(unlisted);
         let (era, era_gaps) = self.eras.look(&self.settings.install.state_dir, now);
         gaps.extend(era_gaps);
         let mut sight = self.identify(&era, &host, now);
@@ -132,6 +170,9 @@ impl Observer {
             sight = self.identify(&era, &host, now);
         }
         gaps.append(&mut sight.gaps);
+        let process = sight.gateway.process.map(|process| process.id);
+        self.renew_ledger(&host, process, is_fresh, now);
+        let agents = self.look_at_agents(&era, &host, process, &mut gaps, now);
         let open_subagents = self.open_subagents(&era, &lanes, &mut gaps, now);
         let task_lanes = self.task_lanes(&era, &lanes, sight.gateway.status, &mut gaps, now);
         Ok(Snapshot {
@@ -146,7 +187,7 @@ impl Observer {
             maintenance: sight.maintenance,
             open_subagents,
             task_lanes,
-            agents: Vec::new(),
+            agents,
             gaps,
         })
     }
@@ -165,7 +206,7 @@ impl Observer {
             host,
             env: &*self.env,
             now,
-            start_grace: self.sought.start_grace,
+            start_grace: self.start_grace,
             token: &|| None,
         };
         identify(&scene, &mut self.version)

@@ -69,7 +69,7 @@ impl Passes {
     }
 
     fn put_back(&self, undone: ActionId, undo: ActionId) -> Result<Performed, ActError> {
-        self.with_actuator(&|_| true, |actuator| act::undo(actuator, undone, undo))
+        self.with_actuator(&|_| true, |actuator| act::undo(&actuator, undone, undo))
     }
 }
 

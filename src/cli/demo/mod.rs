@@ -88,7 +88,7 @@ fn pass(stage: &Stage, reach: Reach) -> Result<PassReport, Failure> {
 
 fn undo(stage: &Stage) -> Result<(), Failure> {
     let performed = with_passes(stage, Reach::Live, |passes| {
-        let undo = |actuator: &act::Actuator<'_>| act::undo(actuator, ActionId(2), ActionId(3));
+        let undo = |actuator: act::Actuator<'_>| act::undo(&actuator, ActionId(2), ActionId(3));
         passes
             .with_actuator(&|_| true, undo)
             .map_err(|error| Failure::failed_to(Exit::ActionFailed, &error))

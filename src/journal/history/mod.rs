@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Transaction, params};
 
+use super::stored::Difference;
 use super::{Intent, Journal, JournalError};
 use crate::model::{History, HostRecord, Policy, Subject, SubjectHistory, UnixMillis};
 
@@ -65,22 +66,8 @@ impl Journal {
     ///
     /// Returns an error if nothing was stored; the next call tries the same again.
     pub fn save_history(&mut self, history: &History) -> Result<(), JournalError> {
-        let stored = match self.stored.take() {
-            Some(stored) => stored,
-            None => self.read("the history", stored)?,
-        };
-        let changes = Changes::between(&stored, history);
-        let result = if changes.is_empty() {
-            Ok(())
-        } else {
-            self.write("the history", |tx| changes.write(tx))
-        };
-        let mut stored = stored;
-        if result.is_ok() {
-            changes.apply(&mut stored);
-        }
-        self.stored = Some(stored);
-        result
+        let compare = |stored: &History| Changes::between(stored, history);
+        self.save("the history", |journal| &mut journal.stored, stored, compare).map(drop)
     }
 }
 
@@ -99,7 +86,9 @@ impl<'a> Changes<'a> {
         let moved = |new: &&HostRecord| stored.host.as_ref().is_none_or(|old| has_moved(old, new));
         Changes { changed, gone: gone.cloned().collect(), host: wanted.host.as_ref().filter(moved) }
     }
+}
 
+impl Difference<History> for Changes<'_> {
     fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.gone.is_empty() && self.host.is_none()
     }
@@ -116,9 +105,9 @@ impl<'a> Changes<'a> {
         self.host.map_or(Ok(()), |host| put_host(tx, host))
     }
 
-    fn apply(self, stored: &mut History) {
-        for (key, state) in self.changed {
-            stored.subjects.insert(key.clone(), state.clone());
+    fn apply(&self, stored: &mut History) {
+        for (key, state) in &self.changed {
+            stored.subjects.insert((*key).clone(), (*state).clone());
         }
         for key in &self.gone {
             stored.subjects.remove(key);
@@ -154,7 +143,8 @@ fn has_moved(old: &HostRecord, new: &HostRecord) -> bool {
         || slept
 }
 
-fn apart(one: UnixMillis, other: UnixMillis) -> Duration {
+/// Returns how far two instants are apart, whichever is the earlier.
+pub(super) fn apart(one: UnixMillis, other: UnixMillis) -> Duration {
     one.since(other).max(other.since(one))
 }
 

@@ -2,88 +2,99 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::Scene;
-use super::guards::Watch;
+use super::guards::{Kin, Watch};
 use super::tree::Forest;
+use super::{Known, Scene};
 use crate::model::{
-    AcpxRecord, Agent, Cpu, Guard, Member, Ownership, ProcessId, Seen, SessionKey, Sign,
+    AcpxRecord, Agent, Cpu, Guard, Member, Ownership, Place, ProcessId, SessionKey, Sign,
 };
-use crate::observe::acp::{self, Surroundings, signs};
+use crate::observe::acp::signs::{self, Candidate};
 use crate::observe::process::{Facts, Process, Sockets};
+use crate::text;
 
 /// One look at some processes, each of which is read once.
 pub(super) struct Examination<'a> {
-    pub(super) scene: &'a Scene<'a>,
-    pub(super) forest: &'a Forest<'a>,
-    pub(super) sockets: &'a Sockets,
+    scene: &'a Scene<'a>,
+    forest: &'a Forest<'a>,
+    sockets: &'a Sockets,
     /// Ourselves and everything above us.
-    pub(super) own: &'a BTreeSet<i32>,
-    pub(super) facts: BTreeMap<i32, Option<Result<Facts, String>>>,
+    own: BTreeSet<i32>,
+    /// The control groups of the gateway and of ourselves.
+    groups: Groups,
+    facts: BTreeMap<i32, Option<Result<Facts, String>>>,
 }
 
-impl Examination<'_> {
+#[derive(Debug)]
+struct Groups {
+    gateway: Result<String, String>,
+    own: Result<String, String>,
+}
+
+impl<'a> Examination<'a> {
+    pub(super) fn new(
+        scene: &'a Scene<'a>,
+        forest: &'a Forest<'a>,
+        sockets: &'a Sockets,
+    ) -> Examination<'a> {
+        let ourselves = i32::try_from(std::process::id()).ok().filter(|_| scene.table.is_live());
+        let above = |pid| scene.table.ancestors(pid).into_iter().map(|process| process.id.pid);
+        let own = ourselves.into_iter().flat_map(|pid| std::iter::once(pid).chain(above(pid)));
+        let group = |pid: Option<i32>| {
+            let pid = pid.ok_or("there is none")?;
+            scene.table.control_group(pid).map_err(|error| error.to_string())
+        };
+        let groups =
+            Groups { gateway: group(scene.gateway.map(|id| id.pid)), own: group(ourselves) };
+        Examination { scene, forest, sockets, own: own.collect(), groups, facts: BTreeMap::new() }
+    }
+
     /// Returns what is seen of `process`; `None` if it has ended, or is another one by now.
-    pub(super) fn agent(
-        &mut self,
-        process: &Process,
-        surroundings: &Result<Surroundings, String>,
-    ) -> Option<Agent> {
+    pub(super) fn agent(&mut self, process: &Process, known: &Known) -> Option<Agent> {
         let facts = self.facts(process)?;
         let scene = self.scene;
-        let recognised = self.forest.recognised(process.id.pid);
-        let started_at = scene.table.started_at(process.id);
-        let cwd = scene.table.cwd(process.id.pid).ok();
-        let record = self.record(process);
-        let ownership = self.ownership(process, surroundings, cwd.as_deref(), record.as_ref());
-        let stdio = scene.table.stdio(process.id.pid, self.sockets, ownership.is_proven());
-        let top = self.forest.top(process.id.pid);
-        let mark = match (recognised.and_then(|recognised| recognised.mark), surroundings) {
-            (None, _) => Seen::Present("its family has none".to_owned()),
-            (Some(mark), Ok(surroundings)) => surroundings.mark(mark),
-            (Some(_), Err(why)) => Seen::Unreadable(why.clone()),
-        };
-        let place = match surroundings {
-            Ok(surroundings) => acp::place(surroundings, scene.install),
-            Err(why) => crate::model::Place::Unknown(why.clone()),
+        let pid = process.id.pid;
+        let cwd = scene.table.cwd(pid).map_err(|error| error.to_string());
+        let (ownership, named) = self.ownership(process, known, &cwd);
+        let record = named.or_else(|| self.launchers_record(process));
+        let top = self.forest.top(pid);
+        let place = match &known.origin {
+            Ok(origin) => origin.place.clone(),
+            Err(why) => Place::Unknown(why.clone()),
         };
         Some(Agent {
             id: process.id,
-            kind: recognised.map(|recognised| recognised.kind.clone()),
-            started_at,
-            command: acp::command(process.argv()),
-            cwd,
-            session_key: self.session_key(process.id, surroundings, record.as_ref()),
+            kind: self.forest.recognised(pid).map(|recognised| recognised.kind.clone()),
+            started_at: scene.table.started_at(process.id),
+            command: text::command(process.argv()),
+            cwd: cwd.ok(),
+            session_key: self.session_key(process.id, known, record.as_deref()),
+            stdio: scene.table.stdio(pid, self.sockets, ownership.is_proven()),
             ownership,
             place,
-            mark,
-            stdio,
+            mark: known.mark.clone(),
             bond: self.forest.bond(process, scene.gateway, scene.ledger),
             top,
-            tree: self.tree(process, top, surroundings),
-            record,
+            tree: self.tree(process, top, known),
+            record: record.as_deref().cloned(),
             cpu: Cpu { total: facts.map(|facts| facts.cpu).unwrap_or_default(), recent: None },
         })
     }
 
     /// Returns those of `roots` that are alive and everything below them, parents first.
     pub(super) fn members(&mut self, roots: &[ProcessId]) -> Vec<Member> {
-        let forest = self.forest;
-        let all = forest.with_descendants(roots);
+        let all = self.forest.with_descendants(roots);
         all.into_iter().filter_map(|process| self.member(process)).collect()
     }
 
-    fn tree(
-        &mut self,
-        process: &Process,
-        top: Option<ProcessId>,
-        surroundings: &Result<Surroundings, String>,
-    ) -> Vec<Member> {
+    fn tree(&mut self, process: &Process, top: Option<ProcessId>, known: &Known) -> Vec<Member> {
         let mut tree = match top {
             None => self.members(&[process.id]),
             Some(_) => self.member(process).into_iter().collect(),
         };
-        if let (Err(why), Some(root)) = (surroundings, tree.first_mut()) {
+        if let (Err(why), Some(root)) = (&known.origin, tree.first_mut()) {
             root.guards.push(Guard::Unreadable(format!("its environment: {why}")));
         }
         tree
@@ -92,15 +103,16 @@ impl Examination<'_> {
     fn member(&mut self, process: &Process) -> Option<Member> {
         let facts = self.facts(process)?;
         let recognised = self.forest.recognised(process.id.pid);
-        let family = recognised.map(|recognised| recognised.kind.family.as_str());
         let watch = Watch {
             table: self.scene.table,
             euid: self.scene.host.euid,
-            own: self.own,
+            own: &self.own,
             held: self.scene.held,
         };
+        let kin =
+            Kin { is_agent: recognised.is_some(), family: self.forest.family(process.id.pid) };
         let guards = match &facts {
-            Ok(facts) => watch.guards(process, facts, recognised.is_some(), family == Some("claude")),
+            Ok(facts) => watch.guards(process, facts, kin),
             Err(why) => vec![Guard::Unreadable(why.clone())],
         };
         let program = || String::from_utf8_lossy(&process.program).into_owned();
@@ -115,8 +127,9 @@ impl Examination<'_> {
 
     /// Reads what the kernel says of `process` now; `None` if it has ended or is another one.
     fn facts(&mut self, process: &Process) -> Option<Result<Facts, String>> {
-        let read = || match self.scene.table.facts(process.id.pid) {
-            Ok(facts) if facts.id == process.id => Some(Ok(facts)),
+        let table = self.scene.table;
+        let read = || match table.facts(process.id.pid) {
+            Ok(facts) if facts.id == process.id && !facts.has_ended => Some(Ok(facts)),
             Ok(_) => None,
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(Err(error.to_string())),
@@ -124,46 +137,91 @@ impl Examination<'_> {
         self.facts.entry(process.id.pid).or_insert_with(read).clone()
     }
 
-    /// The record that names the process, or a launcher between it and whoever owns it. An open one
-    /// goes before a closed one: the session is in use.
-    fn record(&self, process: &Process) -> Option<AcpxRecord> {
-        let scene = self.scene;
-        let above = scene.table.ancestors(process.id.pid);
-        let launchers =
-            above.into_iter().take_while(|above| Some(above.id) != scene.gateway && above.id.pid > 1);
-        let line: Vec<ProcessId> =
-            std::iter::once(process.id).chain(launchers.map(|above| above.id)).collect();
-        let names = |record: &&AcpxRecord| {
-            line.iter().any(|id| signs::names(record, *id, scene.table.started_at(*id)))
-        };
-        scene.records.iter().filter(names).min_by_key(|record| record.is_closed).cloned()
-    }
-
+    /// Every sign of ownership, and the record that names the process.
     fn ownership(
         &self,
         process: &Process,
-        surroundings: &Result<Surroundings, String>,
-        cwd: Option<&std::path::Path>,
-        record: Option<&AcpxRecord>,
-    ) -> Ownership {
-        let scene = self.scene;
-        let surroundings = surroundings.as_ref().map_err(String::as_str);
-        Ownership::new([
-            (Sign::Ledger, signs::ledger(process.id, scene.ledger)),
-            (Sign::Lease, signs::lease(surroundings, scene.leases)),
-        ])
+        known: &Known,
+        cwd: &Result<PathBuf, String>,
+    ) -> (Ownership, Option<Arc<AcpxRecord>>) {
+        let Scene { table, ledger, .. } = *self.scene;
+        let pid = process.id.pid;
+        let argv: Vec<&[u8]> = process.argv().collect();
+        let exe = table.exe(pid).map_err(|error| error.to_string());
+        let candidate = self.candidate(process, &argv, &exe, cwd);
+        let group = table.control_group(pid).map_err(|error| error.to_string());
+        let groups = [&group, &self.groups.gateway, &self.groups.own].map(borrowed);
+        let origin = known.origin.as_ref().map_err(String::as_str);
+        let (record, named) = signs::record(&candidate, self.scene.records);
+        let live = |pid| table.get(pid).map(|process| process.id);
+        let signs = [
+            (Sign::Ledger, signs::ledger(process.id, ledger)),
+            (Sign::Lease, signs::lease(origin, self.scene.leases)),
+            (Sign::Record, record),
+            (Sign::Wrapper, signs::wrapper(&candidate, &self.scene.install.state_dir)),
+            (Sign::ControlGroup, signs::control_group(groups[0], groups[1], groups[2], None)),
+            (Sign::Environment, signs::environment(origin)),
+            (Sign::Group, signs::group(&candidate, ledger, &live)),
+            (Sign::Workspace, signs::workspace(&candidate, &self.scene.workspaces.inside)),
+        ];
+        (Ownership::new(signs), named.cloned())
+    }
+
+    fn candidate<'c>(
+        &self,
+        process: &Process,
+        argv: &'c [&'c [u8]],
+        exe: &'c Result<PathBuf, String>,
+        cwd: &'c Result<PathBuf, String>,
+    ) -> Candidate<'c> {
+        Candidate {
+            id: process.id,
+            started_at: self.scene.table.started_at(process.id),
+            // A clock that was set makes a record name another time, which proves nothing.
+            clock_is_steady: true,
+            group: process.group,
+            session: process.session,
+            argv,
+            exe: exe.as_deref().map_err(String::as_str),
+            cwd: cwd.as_deref().map_err(String::as_str),
+        }
+    }
+
+    /// The record that names a launcher between the process and its gateway: behind `npx`, a record
+    /// has the pid of npm (2026.4.15). An open one goes before a closed one.
+    fn launchers_record(&self, process: &Process) -> Option<Arc<AcpxRecord>> {
+        let table = self.scene.table;
+        let mut launchers = Vec::new();
+        for above in table.ancestors(process.id.pid) {
+            let is_launcher = above.id.pid > 1
+                && Some(above.id) != self.scene.gateway
+                && self.forest.recognised(above.id.pid).is_none();
+            if !is_launcher {
+                break;
+            }
+            launchers.push(above.id);
+        }
+        let names = |record: &&Arc<AcpxRecord>| {
+            launchers.iter().any(|id| signs::names(record, *id, table.started_at(*id)))
+        };
+        self.scene.records.iter().filter(names).min_by_key(|record| record.is_closed).cloned()
     }
 
     fn session_key(
         &self,
         id: ProcessId,
-        surroundings: &Result<Surroundings, String>,
+        known: &Known,
         record: Option<&AcpxRecord>,
     ) -> Option<SessionKey> {
-        let scene = self.scene;
-        let of_record = record.map(|record| record.session_key.clone());
-        let lease = || surroundings.as_ref().ok().and_then(|known| scene.leases.session_of(known));
-        let noted = || scene.ledger.descents.get(&id)?.session_key.clone();
-        of_record.or_else(lease).or_else(noted)
+        let lease = || {
+            let lease_id = known.origin.as_ref().ok()?.lease_id.as_deref()?;
+            self.scene.leases.get(lease_id)?.session_key.clone()
+        };
+        let noted = || self.scene.ledger.descents.get(&id)?.session_key.clone();
+        record.map(|record| record.session_key.clone()).or_else(lease).or_else(noted)
     }
+}
+
+fn borrowed(result: &Result<String, String>) -> Result<&str, &str> {
+    result.as_deref().map_err(String::as_str)
 }

@@ -8,8 +8,16 @@ use crate::observe::gateway::is_of_openclaw;
 use crate::observe::process::{Facts, Process, Table};
 
 /// Shells: only in one of these a tool may run.
-const SHELLS: [&[u8]; 8] =
-    [b"bash", b"sh", b"dash", b"zsh", b"fish", b"ash", b"ksh", b"busybox"];
+const SHELLS: [&[u8]; 8] = [b"bash", b"sh", b"dash", b"zsh", b"fish", b"ash", b"ksh", b"busybox"];
+
+/// What a process is among agents.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kin<'a> {
+    /// Whether it is one itself.
+    pub(super) is_agent: bool,
+    /// The family of the topmost agent at or above it.
+    pub(super) family: Option<&'a str>,
+}
 
 /// What guards are told by, besides the process itself.
 #[derive(Debug)]
@@ -24,19 +32,13 @@ pub(super) struct Watch<'a> {
 
 impl Watch<'_> {
     /// Returns every guard of `process`, of which `facts` were read just now.
-    pub(super) fn guards(
-        &self,
-        process: &Process,
-        facts: &Facts,
-        is_agent: bool,
-        may_listen: bool,
-    ) -> Vec<Guard> {
+    pub(super) fn guards(&self, process: &Process, facts: &Facts, kin: Kin<'_>) -> Vec<Guard> {
         let pid = process.id.pid;
         let held = self.held.contains(&process.id);
         let checks = [
             (pid <= 2).then_some(Guard::Init),
             self.own.contains(&pid).then_some(Guard::Ourselves),
-            (!is_agent && is_of_openclaw(process)).then_some(Guard::OpenClaw),
+            (!kin.is_agent && is_of_openclaw(process)).then_some(Guard::OpenClaw),
             service(process).map(Guard::Service),
             (facts.uid != self.euid).then_some(Guard::OtherUser(facts.uid)),
             self.namespace(facts),
@@ -45,7 +47,7 @@ impl Watch<'_> {
             (matches!(facts.state, 'T' | 't') && !held && facts.tracer == 0)
                 .then_some(Guard::Stopped),
             (facts.state == 'D').then_some(Guard::Uninterruptible),
-            if may_listen { None } else { self.listening(pid) },
+            self.listening(pid, kin),
             self.tool_shell(process),
         ];
         checks.into_iter().flatten().collect()
@@ -56,7 +58,12 @@ impl Watch<'_> {
         is_other.then_some(Guard::OtherNamespace)
     }
 
-    fn listening(&self, pid: i32) -> Option<Guard> {
+    /// Of `claude` it is known that nobody talks to it through a socket of its own, and what it
+    /// starts belongs to it (measured). Of other families that is not known.
+    fn listening(&self, pid: i32, kin: Kin<'_>) -> Option<Guard> {
+        if kin.family.is_none_or(|family| family == "claude") {
+            return None;
+        }
         match self.table.listens(pid) {
             Ok(listens) => listens.then_some(Guard::Listening),
             Err(error) => Some(Guard::Unreadable(format!("its sockets: {error}"))),

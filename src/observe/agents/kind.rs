@@ -45,5 +45,6 @@ fn fits_arguments(pattern: &Pattern, process: &Process) -> bool {
     let Some(found) = argv.nth(argument.position) else { return false };
     // A process that has overwritten its title shows that and nothing else.
     let is_title = argument.position == 0;
-    argument.fits(found) && (!is_title || (found == argument.ends_with.as_bytes() && argv.next().is_none()))
+    argument.fits(found)
+        && (!is_title || (found == argument.ends_with.as_bytes() && argv.next().is_none()))
 }

@@ -11,14 +11,15 @@ mod service;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    AcpxRecord, Agent, Family, Gap, Host, Ledger, Member, ProcessId, Source, UnixMillis,
+    AcpxRecord, Agent, Family, Gap, Host, Ledger, Mark, Member, ProcessId, Seen, Source, UnixMillis,
 };
-use crate::observe::acp::{Leases, Surroundings};
+use crate::observe::acp::{self, Leases, Origin, Workspaces};
 use crate::observe::locate::Install;
-use crate::observe::process::{Sockets, Table};
+use crate::observe::process::{Process, Sockets, Table};
 use cpu::Meter;
 use examine::Examination;
 use kind::Families;
@@ -33,15 +34,19 @@ pub(super) struct Agents {
     families: Families,
     meter: Meter,
     /// The environments that were read. One does not change while the arguments do not.
-    surroundings: BTreeMap<ProcessId, Known>,
+    known: BTreeMap<ProcessId, Known>,
     /// A process that somebody asked about, agent or not.
     asked: Option<i32>,
 }
 
+/// What the environment of a process says.
 #[derive(Debug)]
-struct Known {
+pub(super) struct Known {
+    /// With which arguments: an exec changes both.
     cmdline: Vec<u8>,
-    surroundings: Result<Surroundings, String>,
+    origin: Result<Origin, String>,
+    /// Whether it has the mark of its family.
+    mark: Seen,
 }
 
 /// The world around the agents.
@@ -54,7 +59,8 @@ pub(super) struct Scene<'a> {
     pub(super) gateway: Option<ProcessId>,
     pub(super) ledger: &'a Ledger,
     pub(super) leases: &'a Leases,
-    pub(super) records: &'a [AcpxRecord],
+    pub(super) records: &'a [Arc<AcpxRecord>],
+    pub(super) workspaces: &'a Workspaces,
     /// Processes that we have stopped ourselves.
     pub(super) held: &'a [ProcessId],
 }
@@ -62,6 +68,7 @@ pub(super) struct Scene<'a> {
 impl Agents {
     pub(super) fn set_families(&mut self, families: Vec<Family>) {
         self.families = Families::new(families);
+        self.known.clear();
     }
 
     /// Asks for processor times over at least `window`, where there are samples for that.
@@ -83,40 +90,25 @@ impl Agents {
         }
         let mut forest = forest;
         forest.index();
-        let sockets = Sockets::default();
-        let own = own(scene.table);
-        let Agents { meter, surroundings, .. } = self;
-        let mut examination = Examination {
-            scene,
-            forest: &forest,
-            sockets: &sockets,
-            own: &own,
-            facts: BTreeMap::new(),
-        };
+        let sockets = scene.table.sockets();
+        let mut examination = Examination::new(scene, &forest, &sockets);
         let mut agents = Vec::with_capacity(pids.len());
-        for pid in &pids {
-            let Some(process) = scene.table.get(*pid) else { continue };
-            let known = remembered(surroundings, scene.table, process);
-            let agent = examination.agent(process, known);
-            agents.extend(agent.map(|mut agent| {
-                agent.cpu = meter.measure(agent.id, agent.cpu.total, scene.now);
-                agent
-            }));
+        for process in pids.iter().filter_map(|pid| scene.table.get(*pid)) {
+            let mark = forest.recognised(process.id.pid).and_then(|found| found.mark);
+            let known = remembered(&mut self.known, scene, process, mark);
+            let Some(mut agent) = examination.agent(process, known) else { continue };
+            agent.cpu = self.meter.measure(agent.id, agent.cpu.total, scene.now);
+            agents.push(agent);
         }
         let is_kept = |id: ProcessId| pids.contains(&id.pid);
-        surroundings.retain(|id, _| is_kept(*id));
-        meter.retain(is_kept);
-        let refused = sockets.gap().map(|reason| {
-            let path = scene.table.root.join("net/unix");
-            Gap { source: Source::Sockets, path, reason }
-        });
-        (agents, refused.into_iter().collect())
+        self.known.retain(|id, _| is_kept(*id));
+        self.meter.retain(is_kept);
+        (agents, refused(scene, &sockets).into_iter().collect())
     }
 
     /// Returns the pids worth a close look.
     fn candidates(&self, scene: &Scene<'_>, forest: &Forest<'_>) -> BTreeSet<i32> {
-        let mut pids: BTreeSet<i32> =
-            forest.agents().map(|(process, _)| process.id.pid).collect();
+        let mut pids: BTreeSet<i32> = forest.agents().map(|(process, _)| process.id.pid).collect();
         let left = scene.ledger.descents.keys().filter(|id| is_left_behind(scene, forest, **id));
         pids.extend(left.take(LEFT_BEHIND_MAX).map(|id| id.pid));
         pids.extend(self.asked.filter(|pid| scene.table.get(*pid).is_some()));
@@ -129,16 +121,10 @@ impl Agents {
         let process = scene.table.get(root.pid).filter(|process| process.id == root)?;
         let mut forest = Forest::new(scene.table, &self.families);
         forest.index();
-        let (sockets, own) = (Sockets::default(), own(scene.table));
-        let mut examination = Examination {
-            scene,
-            forest: &forest,
-            sockets: &sockets,
-            own: &own,
-            facts: BTreeMap::new(),
-        };
-        let known = read(scene.table, process);
-        let mut agent = examination.agent(process, &known)?;
+        let sockets = scene.table.sockets();
+        let mark = forest.recognised(root.pid).and_then(|found| found.mark);
+        let known = read(scene, process, mark);
+        let mut agent = Examination::new(scene, &forest, &sockets).agent(process, &known)?;
         agent.cpu.recent = self.meter.peek(agent.id, agent.cpu.total, scene.now);
         Some(agent)
     }
@@ -147,15 +133,8 @@ impl Agents {
     pub(super) fn tree_now(&self, scene: &Scene<'_>, roots: &[ProcessId]) -> Vec<Member> {
         let mut forest = Forest::new(scene.table, &self.families);
         forest.index();
-        let (sockets, own) = (Sockets::default(), own(scene.table));
-        let mut examination = Examination {
-            scene,
-            forest: &forest,
-            sockets: &sockets,
-            own: &own,
-            facts: BTreeMap::new(),
-        };
-        examination.members(roots)
+        let sockets = scene.table.sockets();
+        Examination::new(scene, &forest, &sockets).members(roots)
     }
 }
 
@@ -164,38 +143,42 @@ fn is_left_behind(scene: &Scene<'_>, forest: &Forest<'_>, id: ProcessId) -> bool
     let Some(process) = scene.table.get(id.pid).filter(|process| process.id == id) else {
         return false;
     };
-    let is_below = |above: &&crate::observe::process::Process| {
+    let is_below = |above: &&Process| {
         Some(above.id) == scene.gateway || scene.ledger.descents.contains_key(&above.id)
     };
-    forest.recognised(id.pid).is_none() && !scene.table.ancestors(process.id.pid).iter().any(is_below)
+    forest.recognised(id.pid).is_none()
+        && !scene.table.ancestors(process.id.pid).iter().any(is_below)
 }
 
-/// Ourselves and everything above us.
-fn own(table: &Table) -> BTreeSet<i32> {
-    let Some(pid) = i32::try_from(std::process::id()).ok().filter(|_| table.is_live()) else {
-        return BTreeSet::new();
-    };
-    let above = table.ancestors(pid).into_iter().map(|process| process.id.pid);
-    std::iter::once(pid).chain(above).collect()
+fn refused(scene: &Scene<'_>, sockets: &Sockets) -> Option<Gap> {
+    let path = scene.table.root.join("net/unix");
+    sockets.gap().map(|reason| Gap { source: Source::Sockets, path, reason })
 }
 
 fn remembered<'a>(
-    surroundings: &'a mut BTreeMap<ProcessId, Known>,
-    table: &Table,
-    process: &crate::observe::process::Process,
-) -> &'a Result<Surroundings, String> {
-    let known = surroundings.entry(process.id).or_insert_with(|| Known {
-        cmdline: process.cmdline.clone(),
-        surroundings: read(table, process),
-    });
+    known: &'a mut BTreeMap<ProcessId, Known>,
+    scene: &Scene<'_>,
+    process: &Process,
+    mark: Option<&Mark>,
+) -> &'a Known {
+    let known = known.entry(process.id).or_insert_with(|| read(scene, process, mark));
     if known.cmdline != process.cmdline {
-        known.cmdline.clone_from(&process.cmdline);
-        known.surroundings = read(table, process);
+        *known = read(scene, process, mark);
     }
-    &known.surroundings
+    known
 }
 
-fn read(table: &Table, process: &crate::observe::process::Process) -> Result<Surroundings, String> {
-    let environ = table.environ(process.id.pid).map_err(|error| error.to_string())?;
-    Ok(Surroundings::read(&environ))
+fn read(scene: &Scene<'_>, process: &Process, mark: Option<&Mark>) -> Known {
+    let environ = scene.table.environ(process.id.pid).map_err(|error| error.to_string());
+    let mark = match (mark, &environ) {
+        (None, _) => Seen::Present("its family has none".to_owned()),
+        (Some(mark), Ok(environ)) => acp::mark(environ, mark),
+        (Some(_), Err(why)) => Seen::Unreadable(why.clone()),
+    };
+    let is_live = scene.table.is_live();
+    Known {
+        cmdline: process.cmdline.clone(),
+        origin: environ.map(|environ| Origin::read(&environ, scene.install, is_live)),
+        mark,
+    }
 }

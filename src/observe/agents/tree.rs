@@ -32,9 +32,7 @@ impl<'a> Forest<'a> {
 
     /// Returns the processes that are agents, by pid.
     pub(super) fn agents(&self) -> impl Iterator<Item = (&'a Process, &Recognised<'a>)> {
-        self.agents
-            .iter()
-            .filter_map(|(pid, recognised)| Some((self.table.get(*pid)?, recognised)))
+        self.agents.iter().filter_map(|(pid, recognised)| Some((self.table.get(*pid)?, recognised)))
     }
 
     pub(super) fn recognised(&self, pid: i32) -> Option<&Recognised<'a>> {
@@ -44,7 +42,17 @@ impl<'a> Forest<'a> {
     /// Returns the topmost agent above `pid`.
     pub(super) fn top(&self, pid: i32) -> Option<ProcessId> {
         let above = self.table.ancestors(pid);
-        above.into_iter().rev().find(|process| self.agents.contains_key(&process.id.pid)).map(|process| process.id)
+        above
+            .into_iter()
+            .rev()
+            .find(|process| self.agents.contains_key(&process.id.pid))
+            .map(|process| process.id)
+    }
+
+    /// Returns the family of the topmost agent at or above `pid`.
+    pub(super) fn family(&self, pid: i32) -> Option<&str> {
+        let top = self.top(pid).map_or(pid, |top| top.pid);
+        self.agents.get(&top).map(|recognised| recognised.kind.family.as_str())
     }
 
     /// Returns these processes and everything below them, parents before their children. A child
@@ -53,7 +61,9 @@ impl<'a> Forest<'a> {
         let is_listed = |id: &ProcessId| self.table.get(id.pid).filter(|process| process.id == *id);
         let mut found: Vec<&Process> = Vec::new();
         let mut seen = BTreeSet::new();
-        found.extend(roots.iter().filter_map(is_listed).filter(|process| seen.insert(process.id.pid)));
+        found.extend(
+            roots.iter().filter_map(is_listed).filter(|process| seen.insert(process.id.pid)),
+        );
         let mut next = 0;
         while let Some(parent) = found.get(next).copied() {
             let children = self.children(parent.id.pid);
@@ -79,7 +89,8 @@ impl<'a> Forest<'a> {
         let first_parent = ledger.descents.get(&process.id).map(|descent| descent.parent);
         let parent = self.table.get(process.parent).map(|parent| parent.id);
         // In a container the gateway, or what started it, may be pid 1, which takes in orphans.
-        let is_adopted = process.parent == 1 && first_parent.is_some_and(|first| parent != Some(first));
+        let is_adopted =
+            process.parent == 1 && first_parent.is_some_and(|first| parent != Some(first));
         if !is_adopted && let Some(bond) = self.owner(process, gateway) {
             return bond;
         }
@@ -89,7 +100,9 @@ impl<'a> Forest<'a> {
             (None, _) if matches!(process.parent, 0 | 1) => {
                 Bond::Loose { parent: process.parent, name: "init".to_owned() }
             }
-            (None, _) => Bond::Unknown(format!("its parent, pid {}, cannot be seen", process.parent)),
+            (None, _) => {
+                Bond::Unknown(format!("its parent, pid {}, cannot be seen", process.parent))
+            }
         }
     }
 

@@ -10,7 +10,7 @@ const TEXT_BYTES_MAX: usize = 4 << 20;
 
 /// A reader of JSON that fails where the text is not UTF-8, nests too deeply, or has a string
 /// that is too long.
-pub(super) struct Guard<R> {
+pub(in crate::observe) struct Guard<R> {
     inner: R,
     depth: u32,
     /// Bytes of the string that is being read, if one is.
@@ -22,7 +22,7 @@ pub(super) struct Guard<R> {
 
 impl<R: Read> Guard<R> {
     /// Guards `inner`.
-    pub(super) fn new(inner: R) -> Guard<R> {
+    pub(in crate::observe) fn new(inner: R) -> Guard<R> {
         Guard { inner, depth: 0, text: None, is_escaped: false, cut: Vec::new() }
     }
 }

@@ -22,9 +22,11 @@ use std::path::{Path, PathBuf};
 use crate::model::{AgentId, Gap, Source};
 
 pub(super) use gated::{Gated, SETTLES_AFTER};
+pub(super) use guard::Guard;
 pub use lock_cache::LockCache;
 pub use locks::{LocksRead, read_locks, unlisted_locks};
-pub(super) use open::stamp;
+pub(super) use open::{is_gone, oddity, open_below, open_regular, stamp};
+pub(super) use payload::PID_MAX;
 pub use payload::read_claim;
 pub use rows::Keep;
 pub use store::{StoreRead, read_store};

@@ -10,13 +10,13 @@ use nix::fcntl::OFlag;
 use crate::model::{FileStamp, UnixMillis};
 
 /// A file that was opened, and what it is.
-pub(super) struct Opened {
+pub(in crate::observe) struct Opened {
     /// The file, for reading.
-    pub(super) file: File,
+    pub(in crate::observe) file: File,
     /// What the descriptor says of it.
-    pub(super) meta: Metadata,
+    pub(in crate::observe) meta: Metadata,
     /// Whether the name it was asked for by is a symbolic link.
-    pub(super) is_symlink: bool,
+    pub(in crate::observe) is_symlink: bool,
 }
 
 /// Opens the regular file at `path`. A symbolic link is followed if it stays below `root`.
@@ -26,7 +26,7 @@ pub(super) struct Opened {
 /// # Errors
 ///
 /// Returns the reason, for people.
-pub(super) fn open_below(root: &Path, path: &Path) -> Result<Option<Opened>, String> {
+pub(in crate::observe) fn open_below(root: &Path, path: &Path) -> Result<Option<Opened>, String> {
     let named = match fs::symlink_metadata(path) {
         Ok(meta) => meta,
         Err(error) if is_gone(&error) => return Ok(None),
@@ -60,7 +60,9 @@ pub(super) fn open_below(root: &Path, path: &Path) -> Result<Option<Opened>, Str
 /// # Errors
 ///
 /// Returns an error if it cannot be opened.
-pub(super) fn open_regular(path: &Path) -> io::Result<Result<(File, Metadata), &'static str>> {
+pub(in crate::observe) fn open_regular(
+    path: &Path,
+) -> io::Result<Result<(File, Metadata), &'static str>> {
     // A FIFO without a writer would block an open without O_NONBLOCK for ever, and opening a
     // terminal could make it ours.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -77,7 +79,7 @@ pub(super) fn open_regular(path: &Path) -> io::Result<Result<(File, Metadata), &
 }
 
 /// Returns what a file is, if it is no regular file.
-pub(super) fn oddity(kind: fs::FileType) -> Option<&'static str> {
+pub(in crate::observe) fn oddity(kind: fs::FileType) -> Option<&'static str> {
     match kind {
         _ if kind.is_file() => None,
         _ if kind.is_symlink() => Some("a symbolic link"),
@@ -96,7 +98,7 @@ pub(super) fn is_below(root: &Path, path: &Path, real: &Path) -> bool {
 }
 
 /// Returns true if the error says that there is no such file.
-pub(super) fn is_gone(error: &io::Error) -> bool {
+pub(in crate::observe) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

@@ -9,7 +9,7 @@ use crate::model::{Claim, Field, UnixMillis};
 
 /// Highest pid that any supported system gives: `PID_MAX_LIMIT` of Linux. No process can ever be
 /// seen under a higher one, so that its absence proves nothing.
-const PID_MAX: i32 = 1 << 22;
+pub(in crate::observe) const PID_MAX: i32 = 1 << 22;
 
 /// Reads what a lock's payload claims.
 ///

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::Scene;
 use super::claim::{Claims, lock_name};
-use super::relation::value;
 use crate::observe::byte_lock;
+use crate::observe::locate::variable;
 use crate::observe::process::Process;
 
 /// Folders of a temp directory in the order of Node's `os.tmpdir`.
@@ -104,7 +104,7 @@ fn temp_dirs(scene: &Scene<'_>, gateways: &[&Process]) -> BTreeSet<PathBuf> {
         dirs.extend([std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]);
         for process in gateways {
             let environ = scene.table.environ(process.id.pid).unwrap_or_default();
-            let theirs = TEMP_VARIABLES.iter().filter_map(|name| value(&environ, name));
+            let theirs = TEMP_VARIABLES.iter().filter_map(|name| variable(&environ, name));
             let theirs: Vec<PathBuf> = theirs.map(PathBuf::from).chain(["/tmp".into()]).collect();
             if let Some(root) = scene.table.private_root(process.id.pid) {
                 let inside = |dir: &PathBuf| Some(root.join(dir.strip_prefix("/").ok()?));

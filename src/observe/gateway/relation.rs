@@ -1,11 +1,14 @@
 //! Whether a process works on the watched state directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::claim::Claim;
 use super::processes::Processes;
 use super::role::Role;
-use crate::observe::locate::{Install, STATE_DIR, Surroundings};
+use crate::observe::locate::{
+    Env, Install, LEGACY_STATE_DIRS, Naming, STATE_DIR, Surroundings, Watched, same_place, tail,
+    variable,
+};
 use crate::observe::process::Process;
 
 /// Whether a process works on the watched state directory.
@@ -31,7 +34,7 @@ pub(super) fn relation(
     claims: &[Claim],
 ) -> Relation {
     let pid = process.id.pid;
-    let place = Place { install, live: table.is_live() };
+    let place = Place(Watched { install, is_live: table.is_live() });
     let own: Vec<&Claim> = claims
         .iter()
         .filter(|claim| claim.pid == pid && claim.start_ticks == Some(process.id.start_ticks))
@@ -47,7 +50,7 @@ pub(super) fn relation(
     }
     match table.environ(pid) {
         Ok(environ) => {
-            let env = |name: &str| value(&environ, name);
+            let env = |name: &str| variable(&environ, name);
             place.by_environ(&env, role, own.first().map(|claim| claim.config_path.as_path()), pid)
         }
         Err(_) if !own.is_empty() => Relation::Other,
@@ -61,83 +64,59 @@ pub(super) fn relation(
 /// The paths of a captured table belong to another host: there the last two components of
 /// the configuration's path decide, such as `.openclaw/openclaw.json`.
 pub(super) fn claims(install: &Install, live: bool, claim: &Claim) -> bool {
-    Place { install, live }.claims(claim)
+    Place(Watched { install, is_live: live }).claims(claim)
 }
 
-/// Returns the value of a variable as text.
-pub(super) fn value(environ: &[(Vec<u8>, Vec<u8>)], name: &str) -> Option<String> {
-    let (_, value) = environ.iter().find(|(key, _)| key == name.as_bytes())?;
-    Some(String::from_utf8_lossy(value).into_owned())
-}
-
-struct Place<'a> {
-    install: &'a Install,
-    live: bool,
-}
+struct Place<'a>(Watched<'a>);
 
 impl Place<'_> {
     fn claims(&self, claim: &Claim) -> bool {
-        let config = &self.install.config_path;
-        let by_config = if self.live {
+        let config = &self.0.install.config_path;
+        let by_config = if self.0.is_live {
             same_place(&claim.config_path, config)
         } else {
             tail(&claim.config_path, 2) == tail(config, 2)
         };
-        by_config || claim.state_dir.as_deref().is_some_and(|dir| self.is_ours(dir))
+        by_config || claim.state_dir.as_deref().is_some_and(|dir| self.0.is(dir))
     }
 
-    fn is_ours(&self, dir: &Path) -> bool {
-        if self.live {
-            same_place(dir, &self.install.state_dir)
-        } else {
-            tail(dir, 1) == tail(&self.install.given_dir, 1)
-        }
+    fn certain(&self, dir: &Path) -> Relation {
+        if self.0.is(dir) { Relation::Ours } else { Relation::Other }
     }
 
     /// `locked` is the other configuration for which the process holds a lock.
-    fn by_environ(
-        &self,
-        env: &dyn Fn(&str) -> Option<String>,
-        role: &Role,
-        locked: Option<&Path>,
-        pid: i32,
-    ) -> Relation {
-        // Relative paths begin where the process was started, which is not known.
-        let paths = Surroundings { env, cwd: "/".into(), passwd_home: None };
-        let relative = |name: &str| {
-            paths.trimmed(name).is_some_and(|text| !text.starts_with('/') && !text.starts_with('~'))
+    fn by_environ(&self, env: Env<'_>, role: &Role, locked: Option<&Path>, pid: i32) -> Relation {
+        let home = match Naming::of(env) {
+            Naming::Directory(dir) => return self.certain(&dir),
+            Naming::Home(home) => home,
+            Naming::Relative => {
+                return Relation::Possible(format!(
+                    "pid {pid} names its folders by relative paths"
+                ));
+            }
+            Naming::Nothing => {
+                return Relation::Possible(format!("pid {pid} has no home in its environment"));
+            }
         };
-        let home_named = ["OPENCLAW_HOME", "HOME", "USERPROFILE"]
-            .iter()
-            .any(|name| paths.trimmed(name).is_some());
-        if relative("OPENCLAW_STATE_DIR") || relative("OPENCLAW_HOME") || relative("HOME") {
-            return Relation::Possible(format!("pid {pid} names its folders by relative paths"));
-        }
-        if let Some(dir) = paths.explicit_state_dir() {
-            return if self.is_ours(&dir) { Relation::Ours } else { Relation::Other };
-        }
-        if !home_named {
-            return Relation::Possible(format!("pid {pid} has no home in its environment"));
-        }
         if let Role::GatewayStart { profile: Some(profile) } = role {
             let suffix = if profile == "default" { String::new() } else { format!("-{profile}") };
-            let dir = paths.home().join(format!("{STATE_DIR}{suffix}"));
-            return if self.is_ours(&dir) { Relation::Ours } else { Relation::Other };
+            return self.certain(&home.join(format!("{STATE_DIR}{suffix}")));
         }
         // No variable names a configuration, so the one in the lock lies in the state directory,
         // whatever the profile.
+        let paths = Surroundings { env, cwd: "/".into(), passwd_home: None };
         if let Some(dir) = locked.and_then(Path::parent)
             && paths.explicit_config().is_none()
         {
-            return if self.is_ours(dir) { Relation::Ours } else { Relation::Other };
+            return self.certain(dir);
         }
-        self.by_home(&paths.home(), pid)
+        self.by_home(&home, pid)
     }
 
     fn by_home(&self, home: &Path, pid: i32) -> Relation {
-        let name = self.install.given_dir.file_name().map(|name| name.to_string_lossy());
+        let name = self.0.install.given_dir.file_name().map(|name| name.to_string_lossy());
         let name = name.unwrap_or_default();
-        if !self.is_ours(&home.join(name.as_ref())) {
+        if !self.0.is(&home.join(name.as_ref())) {
             return Relation::Other;
         }
         match name.strip_prefix(STATE_DIR) {
@@ -145,29 +124,10 @@ impl Place<'_> {
                 Relation::Possible(format!("pid {pid} may have been started with --profile"))
             }
             Some("") => Relation::Default,
-            _ if name == ".clawdbot" || name == ".moldbot" => Relation::Default,
+            _ if LEGACY_STATE_DIRS.contains(&name.as_ref()) => Relation::Default,
             _ => Relation::Other,
         }
     }
-}
-
-/// True if both paths lead to the same file or folder, or would if they existed.
-fn same_place(a: &Path, b: &Path) -> bool {
-    a == b || real(a) == real(b)
-}
-
-fn real(path: &Path) -> PathBuf {
-    if let Ok(real) = path.canonicalize() {
-        return real;
-    }
-    match (path.parent().and_then(|parent| parent.canonicalize().ok()), path.file_name()) {
-        (Some(parent), Some(name)) => parent.join(name),
-        _ => path.to_owned(),
-    }
-}
-
-fn tail(path: &Path, count: usize) -> Vec<std::path::Component<'_>> {
-    path.components().rev().take(count).collect()
 }
 
 #[cfg(test)]

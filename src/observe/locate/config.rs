@@ -22,9 +22,28 @@ pub struct GatewayConfig {
     pub agents: Vec<String>,
     /// `meta.lastTouchedVersion`: the version that wrote the file last, not the running one.
     pub last_touched_version: Option<String>,
+    /// Where agents work.
+    pub workspaces: WorkspaceConfig,
+}
+
+/// What `openclaw.json` says about where agents work, as written: may contain `~`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct WorkspaceConfig {
+    /// `agents.defaults.workspace`.
+    pub default: Option<String>,
+    /// `agents.list[].workspace`, in order.
+    pub of_agents: Vec<String>,
+    /// `plugins.entries.acpx.config.stateDir`: what acpx keeps its session records in.
+    pub acpx_state_dir: Option<String>,
+    /// What of these could not be read. It hides records, and nothing else.
+    pub problems: Vec<String>,
 }
 
 const WANTED: [&str; 5] = ["gateway", "session", "agents", "meta", "env"];
+const WANTED_OF_PLUGINS: [&str; 2] = ["plugins", "env"];
+
+/// Most agents whose workspace is looked at.
+const AGENTS_MAX: usize = 1000;
 
 /// Reads the configuration at `path` leniently: what has no usable shape is as if absent, and
 /// what could not be read is a line in the second value.
@@ -32,19 +51,27 @@ pub(super) fn read(
     path: &std::path::Path,
     paths: &Surroundings<'_>,
 ) -> (GatewayConfig, Vec<String>) {
-    let mut problems = Vec::new();
-    let value = match document::read(path) {
+    let (mut problems, mut of_plugins) = (Vec::new(), Vec::new());
+    let (value, plugins) = match document::read(path) {
         Ok(Some(value)) => {
-            include::resolve(value, path, &paths.include_roots(), &WANTED, &mut problems)
+            let roots = paths.include_roots();
+            let plugins = value.clone();
+            (
+                include::resolve(value, path, &roots, &WANTED, &mut problems),
+                include::resolve(plugins, path, &roots, &WANTED_OF_PLUGINS, &mut of_plugins),
+            )
         }
-        Ok(None) => Value::Null,
+        Ok(None) => (Value::Null, Value::Null),
         Err(reason) => {
-            problems.push(reason);
-            Value::Null
+            problems.push(reason.clone());
+            of_plugins.push(reason);
+            (Value::Null, Value::Null)
         }
     };
+    let workspaces = workspaces(paths, &value, &plugins, of_plugins);
     let mut texts = Texts { paths, root: &value, problems };
     let config = GatewayConfig {
+        workspaces,
         port: port(value.pointer("/gateway/port")),
         bind: texts.at("/gateway/bind"),
         base_path: base_path(texts.at("/gateway/controlUi/basePath")),
@@ -53,6 +80,23 @@ pub(super) fn read(
         last_touched_version: texts.at("/meta/lastTouchedVersion"),
     };
     (config, texts.problems)
+}
+
+fn workspaces(
+    paths: &Surroundings<'_>,
+    root: &Value,
+    plugins: &Value,
+    problems: Vec<String>,
+) -> WorkspaceConfig {
+    let mut texts = Texts { paths, root, problems };
+    let list = root.pointer("/agents/list").and_then(Value::as_array);
+    let count = list.map_or(0, |list| list.len().min(AGENTS_MAX));
+    let default = texts.at("/agents/defaults/workspace");
+    let of_agents =
+        (0..count).filter_map(|n| texts.at(&format!("/agents/list/{n}/workspace"))).collect();
+    let mut texts = Texts { paths, root: plugins, problems: texts.problems };
+    let acpx_state_dir = texts.at("/plugins/entries/acpx/config/stateDir");
+    WorkspaceConfig { default, of_agents, acpx_state_dir, problems: texts.problems }
 }
 
 /// Text values, with `${NAME}` replaced.
@@ -220,8 +264,36 @@ mod tests {
     #[test]
     fn a_broken_file_is_a_problem_and_defaults() {
         for text in ["", "{gateway: {port: 1", "[".repeat(100_000).as_str()] {
-            let (config, problems) = read_text(text);
+            let (mut config, problems) = read_text(text);
+            assert_eq!(std::mem::take(&mut config.workspaces.problems).len(), 1);
             assert_eq!((config, problems.len()), (GatewayConfig::default(), 1));
+        }
+    }
+
+    #[test]
+    fn reads_where_agents_work() {
+        let (config, problems) = read_text(
+            "{ agents: { defaults: { workspace: '~/w' },
+                 list: [ { id: 'a' }, { id: 'b', workspace: ' ${STORE_ROOT}/b ' }, 7 ] },
+               plugins: { entries: { acpx: { config: { stateDir: '/x' } } } } }",
+        );
+        assert_eq!(problems, Vec::<String>::new());
+        let found = config.workspaces;
+        assert_eq!(found.default.as_deref(), Some("~/w"));
+        assert_eq!(found.of_agents, ["/data/b"]);
+        assert_eq!(found.acpx_state_dir.as_deref(), Some("/x"));
+        assert_eq!(found.problems, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_only_hides_records_is_no_problem_of_anything_else() {
+        for text in [
+            "{plugins: {entries: {acpx: {config: {stateDir: '${NONE}/x'}}}}}",
+            "{plugins: {$include: './none.json'}}",
+            "{agents: {list: [{workspace: '${NONE}'}]}}",
+        ] {
+            let (config, problems) = read_text(text);
+            assert_eq!((problems.len(), config.workspaces.problems.len()), (0, 1), "{text}");
         }
     }
 

@@ -14,7 +14,7 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(in crate::observe) const STATE_DIR: &str = ".openclaw";
 /// Earlier names, in the order they are tried. `.moldbot` (spelled so) is known to 2026.3.24
 /// only; later gateways would not find it, so it comes last.
-const LEGACY_STATE_DIRS: [&str; 2] = [".clawdbot", ".moldbot"];
+pub(in crate::observe) const LEGACY_STATE_DIRS: [&str; 2] = [".clawdbot", ".moldbot"];
 const CONFIG: &str = "openclaw.json";
 const LEGACY_CONFIG: &str = "clawdbot.json";
 
@@ -31,7 +31,7 @@ impl Surroundings<'_> {
     /// Returns the home directory: `OPENCLAW_HOME`, `HOME`, `USERPROFILE`, the user database,
     /// the working directory.
     pub(in crate::observe) fn home(&self) -> PathBuf {
-        let home = match self.value("OPENCLAW_HOME") {
+        let home = match self.named_home() {
             Some(text) => expand(&text, || self.os_home()),
             None => self.os_home(),
         };
@@ -81,9 +81,18 @@ impl Surroundings<'_> {
         normalize(&self.cwd.join(path))
     }
 
+    /// Returns what `OPENCLAW_HOME` says.
+    pub(super) fn named_home(&self) -> Option<String> {
+        self.value("OPENCLAW_HOME")
+    }
+
+    /// Returns what `HOME`, or else `USERPROFILE`, says.
+    pub(super) fn named_os_home(&self) -> Option<String> {
+        self.value("HOME").or_else(|| self.value("USERPROFILE"))
+    }
+
     fn os_home(&self) -> PathBuf {
-        self.value("HOME")
-            .or_else(|| self.value("USERPROFILE"))
+        self.named_os_home()
             .map(PathBuf::from)
             .or_else(|| self.passwd_home.clone())
             .unwrap_or_else(|| self.cwd.clone())

@@ -6,6 +6,7 @@ mod document;
 mod home;
 mod include;
 mod stores;
+mod watched;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,11 +16,12 @@ use thiserror::Error;
 
 use crate::model::{Gap, Source};
 
-pub use config::GatewayConfig;
+pub use config::{GatewayConfig, WorkspaceConfig};
 pub use home::Env;
-pub(super) use home::{STATE_DIR, Surroundings};
+pub(super) use home::{LEGACY_STATE_DIRS, STATE_DIR, Surroundings};
 pub(super) use include::normalize;
 pub use stores::{StoreRef, session_folders, stores};
+pub(super) use watched::{Naming, Watched, same_place, tail, variable};
 
 /// What was asked for.
 pub struct Request<'a> {
@@ -239,9 +241,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("openclaw.json"), "{ token: 'hunter2' x").unwrap();
         let found = install(&[], Some(home.path())).unwrap();
-        assert_eq!(found.config, GatewayConfig::default());
+        assert_eq!(found.config.port, None);
         assert_eq!((found.gaps.len(), found.gaps[0].source), (1, Source::Config));
         assert!(!found.gaps[0].reason.contains("hunter2"));
+        assert!(!format!("{:?}", found.config).contains("hunter2"));
     }
 
     #[test]

@@ -258,4 +258,4 @@ impl Table {
 }
 
 #[cfg(test)]
-mod captured;
+pub(super) mod captured;

@@ -32,13 +32,12 @@ pub(super) fn descendants(table: &Table, id: ProcessId) -> Vec<&Process> {
         by_parent[first..].iter().copied().take_while(move |process| process.parent == parent)
     };
 
-    let mut seen = BTreeSet::from([id.pid]);
-    let mut found: Vec<&Process> =
-        children(id.pid).filter(|process| seen.insert(process.id.pid)).collect();
+    // Each has one parent and so comes once; a circle can only lead back to the root.
+    let below = |parent: i32| children(parent).filter(|process| process.id.pid != id.pid);
+    let mut found: Vec<&Process> = below(id.pid).collect();
     let mut next = 0;
     while let Some(process) = found.get(next) {
-        let parent = process.id.pid;
-        found.extend(children(parent).filter(|process| seen.insert(process.id.pid)));
+        found.extend(below(process.id.pid));
         next += 1;
     }
     found

@@ -49,6 +49,7 @@ fn seen_text(seen: &Seen) -> String {
         Seen::Present(what) if what.is_empty() => "present".to_owned(),
         Seen::Present(what) => format!("present: {what}"),
         Seen::Absent => "absent".to_owned(),
+        Seen::Differs(how) => format!("absent: {how}"),
         Seen::Unreadable(why) => format!("unreadable: {why}"),
     }
 }

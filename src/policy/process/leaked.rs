@@ -13,7 +13,7 @@ use crate::policy::Context;
 use crate::policy::settings::Policies;
 
 use super::ground::ground;
-use super::{Judged, may_be_reached_by_socket, old_enough, tree_end, unguarded};
+use super::{Judged, old_enough, tree_end, unguarded};
 
 /// Judges one process; `None` if it is nothing that could be leaked.
 pub(super) fn evaluate(
@@ -58,7 +58,7 @@ fn judge(
     if let Some(gap) = context.snapshot.gap(Source::Records) {
         return Err(HoldReason::Gap { source: gap.source.name(), reason: gap.reason.clone() });
     }
-    unguarded(agent, may_be_reached_by_socket(agent))?;
+    unguarded(agent)?;
     ground(context)?;
     old_enough(context, agent, family.min_age)?;
     if rule.mode == Mode::Enforce && !is_idle(agent.cpu) {

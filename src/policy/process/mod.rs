@@ -101,13 +101,12 @@ fn verdict(context: Context<'_>, policy: Policy, agent: &Agent, judged: Judged) 
 }
 
 /// What forbids to end the tree of `agent`: a tool that runs is said last, as it ends by itself.
-fn unguarded(agent: &Agent, listening_counts: bool) -> Result<(), HoldReason> {
+fn unguarded(agent: &Agent) -> Result<(), HoldReason> {
     let guards = agent.tree.iter().flat_map(|member| {
         member.guards.iter().map(|guard| Guarded { id: member.id, guard: guard.clone() })
     });
-    let counts = |by: &Guarded| listening_counts || by.guard != Guard::Listening;
     let mut tool = None;
-    for by in guards.filter(counts) {
+    for by in guards {
         if by.guard != Guard::ToolShell {
             return Err(HoldReason::Guarded { by });
         }
@@ -117,12 +116,6 @@ fn unguarded(agent: &Agent, listening_counts: bool) -> Result<(), HoldReason> {
         Some(id) => Err(HoldReason::ToolRunning { id }),
         None => Ok(()),
     }
-}
-
-/// A listening socket is a way to be reached. `claude` and its adapters are never reached so
-/// (measured); of other families it is not known.
-fn may_be_reached_by_socket(agent: &Agent) -> bool {
-    agent.kind.as_ref().is_none_or(|kind| kind.family != "claude")
 }
 
 fn old_enough(

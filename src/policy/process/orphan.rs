@@ -12,7 +12,7 @@ use crate::policy::Context;
 use crate::policy::settings::{FamilySettings, OrphanProcess};
 
 use super::ground::ground;
-use super::{Judged, may_be_reached_by_socket, old_enough, record_to_close, tree_end, unguarded};
+use super::{Judged, old_enough, record_to_close, tree_end, unguarded};
 
 /// Judges one process; `None` if its family is off.
 pub(super) fn evaluate(
@@ -89,13 +89,13 @@ fn proven(
     }
     match &agent.mark {
         Seen::Present(_) => {}
-        Seen::Absent => return Err(HoldReason::NotMarked),
+        Seen::Absent | Seen::Differs(_) => return Err(HoldReason::NotMarked),
         Seen::Unreadable(why) => {
             return Err(HoldReason::Gap { source: "environment", reason: why.clone() });
         }
     }
     loose(&agent.bond)?;
-    unguarded(agent, may_be_reached_by_socket(agent))?;
+    unguarded(agent)?;
     ground(context)?;
     old_enough(context, agent, family.min_age)?;
     let record = record_to_close(context, agent)?;

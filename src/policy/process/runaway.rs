@@ -11,7 +11,7 @@ use crate::policy::Context;
 use crate::policy::settings::{CpuLimit, Policies, RunawayAgent};
 
 use super::ground::ground;
-use super::{Judged, may_be_reached_by_socket, old_enough, tree_end, unguarded};
+use super::{Judged, old_enough, tree_end, unguarded};
 
 const MIB: u64 = 1 << 20;
 
@@ -82,12 +82,12 @@ fn endable(context: Context<'_>, agent: &Agent, min_age: Duration) -> Result<(),
         (Seen::Present(_), Place::Other(_) | Place::Unknown(_)) => {
             return Err(HoldReason::NotOwned);
         }
-        (Seen::Absent, _) => return Err(HoldReason::NotMarked),
+        (Seen::Absent | Seen::Differs(_), _) => return Err(HoldReason::NotMarked),
         (Seen::Unreadable(why), _) => {
             return Err(HoldReason::Gap { source: "environment", reason: why.clone() });
         }
     }
-    unguarded(agent, may_be_reached_by_socket(agent))?;
+    unguarded(agent)?;
     ground(context)?;
     old_enough(context, agent, min_age).map(|_| ())
 }

@@ -1,11 +1,14 @@
 //! `pause`, `protect` and `undo`.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use clawarden::journal::{Intent, Journal};
+use clawarden::model::{BootId, Policy, Subject, SubjectKind, UnixMillis};
+use serde_json::{Value, json};
 
-use super::stage::{STALE, Stage};
+use super::stage::{DEAD, GATEWAY, STALE, Stage, ran};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const COOLDOWN: Duration = Duration::from_secs(15 * 60);
@@ -63,10 +66,84 @@ fn a_protection_holds_its_subject_and_no_other() {
 fn a_protection_of_what_is_not_there_stands_and_says_so() {
     let stage = Stage::with_stale_lane();
     let said = stage.run(&["protect", "agent:main:telegrm", "--for", "2h"]).exits(0).stdout;
-    assert!(said.contains("no lane and no lock is called so now"), "{said}");
+    assert!(said.contains("no lane, lock or process is called so now"), "{said}");
     for lane in [STALE, "agent:main:main"] {
         let said = stage.run(&["protect", lane, "--for", "2h", "--json"]).exits(0).json();
         assert_eq!(said["seen"], true, "{said}");
+    }
+}
+
+#[test]
+fn a_pid_means_the_process_that_has_it_now() {
+    let stage = Stage::healthy();
+    let (pid, gone) = (&GATEWAY.0.to_string(), &DEAD.0.to_string());
+    let id = format!("{}@{}", GATEWAY.0, GATEWAY.1);
+    let protect = |subject: &str| {
+        let said = stage.run(&["protect", subject, "--for", "1d", "--json"]).exits(0).json();
+        (said["subject"].as_str().unwrap().to_owned(), said["seen"].as_bool())
+    };
+    for subject in [pid, &id] {
+        assert_eq!(protect(subject), (id.clone(), Some(true)));
+        let ended = stage.run(&["unprotect", subject, "--json"]).exits(0).json();
+        assert_eq!((&ended["subject"], &ended["was_protected"]), (&json!(id), &json!(true)));
+    }
+    let earlier = format!("{pid}@{}", GATEWAY.1 - 1);
+    for subject in [gone, &earlier, &format!("+{pid}"), "1", "99999999999"] {
+        assert_eq!(protect(subject), (subject.to_owned(), Some(false)), "no live process");
+    }
+    let unknown = stage.run(&["explain", pid]).exits(64).stderr;
+    assert!(unknown.contains(&format!("{id} is no lane, lock or agent")), "{unknown}");
+    let rows = json!({ (pid): { "sessionId": "a", "status": "done", "updatedAt": 1 } });
+    stage.write(&stage.store(), &rows.to_string(), 60);
+    assert_eq!(protect(pid), (pid.clone(), Some(true)), "a lane is called so");
+}
+
+#[test]
+fn a_pid_of_this_host_is_asked_of_its_kernel() {
+    let stage = Stage::healthy();
+    let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+    let pid = child.id().to_string();
+    let protect = || ran(&mut stage.live(&["protect", &pid, "--for", "1d"])).exits(0).stdout;
+    let said = protect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said.starts_with(&format!("{pid}@")) && !said.contains("is called so"), "{said}");
+    assert!(protect().starts_with(&format!("{pid} is left alone")), "its number is free");
+}
+
+#[test]
+fn a_pid_selects_what_was_done_about_that_process_and_what_it_holds() {
+    let stage = Stage::healthy();
+    stage.run(&["resume"]).exits(0);
+    let mut journal = Journal::open_beside(&stage.own_dir()).unwrap();
+    for ticks in [GATEWAY.1, GATEWAY.1 - 1] {
+        let id = format!("{}@{ticks}", GATEWAY.0);
+        journal.intend(&about_process(id, stage.now)).unwrap();
+    }
+    drop(journal);
+    let pid = GATEWAY.0.to_string();
+    let did = stage.run(&["history", "--subject", &pid, "--json"]).exits(0).json_lines();
+    assert_eq!((did.len(), &did[0]["action_id"]), (1, &json!(1)), "of this life alone");
+    let explained = stage.run(&["explain", &pid]).exits(0).stdout;
+    assert!(explained.contains("action 1 end_tree"), "{explained}");
+    stage.write(&stage.lock(), &stage.lock_text(GATEWAY, 600), 600);
+    let explained = stage.run(&["explain", &pid, "--json"]).exits(0).json();
+    assert_eq!(explained["subject"]["kind"], "lock", "{explained}");
+}
+
+fn about_process(id: String, intended_at: UnixMillis) -> Intent {
+    Intent {
+        pass_id: "p".to_owned(),
+        boot_id: BootId("b".to_owned()),
+        policy: Policy::OrphanProcess,
+        subject: Subject { kind: SubjectKind::Process, id },
+        incarnation: "i".to_owned(),
+        kind: "end_tree".to_owned(),
+        detail: "{}".to_owned(),
+        reason_code: "r".to_owned(),
+        reason_text: "because".to_owned(),
+        intended_at,
+        undo_of: None,
     }
 }
 

@@ -6,8 +6,8 @@ use super::super::sample::{CHILD, ROOT, end, orphan, owned, record, world};
 use super::{check, check_in, end_of, guarded, judge_with, lines, with};
 use crate::model::sample::{GATEWAY, ago, gap};
 use crate::model::{
-    Agent, Bond, EndCause, EndKind, Guard, Kind, Looks, Mode, Ownership, Part, Peer, Place,
-    RecordMode, Seen, Sign, Snapshot, Source, Status, Stdio, UnixMillis,
+    Agent, Bond, EndCause, EndKind, Guard, Looks, Mode, Ownership, Peer, Place, RecordMode, Seen,
+    Sign, Snapshot, Source, Status, Stdio, UnixMillis,
 };
 use crate::policy::settings::sample;
 
@@ -103,6 +103,7 @@ fn one_guard_anywhere_in_the_tree_keeps_all_of_it() {
         Guard::Traced(9),
         Guard::Stopped,
         Guard::Uninterruptible,
+        Guard::Listening,
         Guard::Protected(ago(0)),
         Guard::Unreadable("EACCES".to_owned()),
     ];
@@ -112,19 +113,6 @@ fn one_guard_anywhere_in_the_tree_keeps_all_of_it() {
         }
     }
     check(guarded(1, Guard::ToolShell), "orphan_process hold tool_running");
-}
-
-#[test]
-fn a_listening_socket_keeps_all_but_claude() {
-    check(guarded(0, Guard::Listening), "orphan_process act unreachable");
-    let mut policies = sample();
-    for rule in &mut policies.orphan_process.families {
-        rule.mode = Mode::Enforce;
-    }
-    let mut agent = guarded(1, Guard::Listening);
-    agent.kind = Some(Kind { family: "codex".to_owned(), part: Part::Adapter });
-    let verdicts = judge_with(&world(agent), &policies);
-    assert_eq!(lines(&verdicts), ["orphan_process hold guarded"]);
 }
 
 #[test]

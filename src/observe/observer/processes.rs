@@ -1,0 +1,128 @@
+//! The part of a look that is about processes, and looking at one of them again.
+
+use std::sync::Arc;
+
+use super::Observer;
+use crate::model::{AcpxRecord, Agent, Era, Gap, Host, Ledger, Member, ProcessId, UnixMillis};
+use crate::observe::acp::{Leases, Workspaces};
+use crate::observe::agents;
+use crate::observe::ledger::{self, Look};
+use crate::observe::locate::Install;
+use crate::observe::process::Table;
+
+/// What the last look knew besides the process table.
+pub(super) struct Beside {
+    host: Host,
+    now: UnixMillis,
+    gateway: Option<ProcessId>,
+    leases: Leases,
+    workspaces: Workspaces,
+    records: Vec<Arc<AcpxRecord>>,
+}
+
+const NOT_LOOKED: &str = "nothing was looked at yet";
+
+impl Observer {
+    /// Only a gateway that is certainly this state directory's is one: everything below it becomes
+    /// ours by that.
+    pub(super) fn renew_ledger(
+        &mut self,
+        host: &Host,
+        gateway: Option<ProcessId>,
+        is_fresh: bool,
+        now: UnixMillis,
+    ) {
+        let look = Look { table: &self.table, is_fresh, gateway, boot: &host.boot_id, now };
+        ledger::renew(&mut self.ledger, &look);
+    }
+
+    pub(super) fn look_at_agents(
+        &mut self,
+        era: &Era,
+        host: &Host,
+        gateway: Option<ProcessId>,
+        gaps: &mut Vec<Gap>,
+        now: UnixMillis,
+    ) -> Vec<Agent> {
+        let install = &self.settings.install;
+        let (leases, lease_gaps) = self.leases.read(&install.state_dir, era, now);
+        let workspaces = self.workspaces.look(install, now);
+        let read = self.records.read(&workspaces.record_folders, now);
+        let records = read.records;
+        let host = host.clone();
+        let beside = Beside { host, now, gateway, leases, workspaces, records };
+        let scene = scene(install, &self.table, &self.ledger, &beside, &[]);
+        let (agents, agent_gaps) = self.agents.look(&scene);
+        if !agents.is_empty() {
+            gaps.extend(lease_gaps.into_iter().chain(read.gaps).chain(agent_gaps));
+            gaps.extend(beside.workspaces.gaps.iter().cloned());
+        }
+        for agent in &agents {
+            if let Some(key) = &agent.session_key {
+                self.ledger.note_session(agent.id, key);
+            }
+        }
+        self.beside = Some(beside);
+        agents
+    }
+
+    /// Returns what is seen of one process now, from a table read in full for this.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it cannot be seen, for people.
+    pub fn agent_again(&self, id: ProcessId) -> Result<Agent, String> {
+        let table = self.anew()?;
+        let beside = self.beside.as_ref().ok_or(NOT_LOOKED)?;
+        let scene = scene(&self.settings.install, &table, &self.ledger, beside, &[]);
+        self.agents.look_again(&scene, id).ok_or_else(|| format!("{id} has ended"))
+    }
+
+    /// Returns those of `known` that are alive now and everything below them, parents before their
+    /// children. That processes in `held` are stopped guards them from nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the process table cannot be read, for people.
+    pub fn tree_again(
+        &self,
+        known: &[ProcessId],
+        held: &[ProcessId],
+    ) -> Result<Vec<Member>, String> {
+        let table = self.anew()?;
+        let beside = self.beside.as_ref().ok_or(NOT_LOOKED)?;
+        let scene = scene(&self.settings.install, &table, &self.ledger, beside, held);
+        Ok(self.agents.tree_now(&scene, known))
+    }
+
+    /// Returns the memory that would be free without this process, in bytes.
+    #[must_use]
+    pub fn memory_of(&self, id: ProcessId) -> Option<u64> {
+        self.table.memory(id.pid)
+    }
+
+    fn anew(&self) -> Result<Table, String> {
+        self.table.anew().map_err(|error| format!("the process table cannot be read: {error}"))
+    }
+}
+
+fn scene<'a>(
+    install: &'a Install,
+    table: &'a Table,
+    ledger: &'a Ledger,
+    beside: &'a Beside,
+    held: &'a [ProcessId],
+) -> agents::Scene<'a> {
+    agents::Scene {
+        install,
+        table,
+        host: &beside.host,
+        now: beside.now,
+        gateway: beside.gateway,
+        ledger,
+        leases: &beside.leases,
+        records: &beside.records,
+        workspaces: &beside.workspaces,
+        held,
+    }
+}
