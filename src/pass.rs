@@ -78,6 +78,15 @@ pub enum PassError {
     Busy(#[from] InstanceError),
 }
 
+/// One pass, for the actions in it.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    id: &'a str,
+    snapshot: &'a Snapshot,
+    /// Whether somebody wants us to stop.
+    stop: &'a dyn Fn() -> bool,
+}
+
 impl Passes {
     /// Begins with nothing seen. `dir` is our own folder for this state directory.
     #[must_use]
@@ -111,7 +120,7 @@ impl Passes {
         self.config = config;
     }
 
-    /// Runs one pass. `stop` is asked between two actions.
+    /// Runs one pass. `stop` is asked between two actions, and while processes end.
     ///
     /// # Errors
     ///
@@ -160,7 +169,8 @@ impl Passes {
         let planned = plan::plan(verdicts, &history, limits, confirm, now);
         let history = plan::remember(history, &planned, limits, confirm, now);
         let pass_id = format!("{:x}-{:x}-{}", now.0, std::process::id(), self.count);
-        let (entries, history) = self.act(planned, history, &snapshot, &pass_id, stop)?;
+        let pass = Pass { id: &pass_id, snapshot: &snapshot, stop };
+        let (entries, history) = self.act(planned, history, pass)?;
         match self.reach {
             Reach::Live => self.record(&entries, &history, &snapshot)?,
             Reach::DryRun => self.seen = Some(history.subjects),
@@ -183,16 +193,14 @@ impl Passes {
         &mut self,
         planned: Vec<Verdict>,
         mut history: History,
-        snapshot: &Snapshot,
-        pass_id: &str,
-        stop: &dyn Fn() -> bool,
+        pass: Pass<'_>,
     ) -> Result<(Vec<Entry>, History), PassError> {
         let mut entries = Vec::with_capacity(planned.len());
         for verdict in planned {
             let done = match &verdict.decision {
-                Decision::Act(action, _) if !stop() => {
-                    let done = self.carry_out(&verdict, action, &history, snapshot, pass_id)?;
-                    history = plan::acted(history, &verdict, done.outcome, snapshot.taken_at);
+                Decision::Act(action, _) if !(pass.stop)() => {
+                    let done = self.carry_out(&verdict, action, &history, pass)?;
+                    history = plan::acted(history, &verdict, done.outcome, pass.snapshot.taken_at);
                     Some(done)
                 }
                 _ => None,
@@ -208,15 +216,14 @@ impl Passes {
         verdict: &Verdict,
         action: &Action,
         history: &History,
-        snapshot: &Snapshot,
-        pass_id: &str,
+        pass: Pass<'_>,
     ) -> Result<Done, PassError> {
         if self.reach == Reach::DryRun {
-            let performed = self.perform(ActionId(0), action, history, snapshot);
+            let performed = self.perform(ActionId(0), action, history, pass);
             return Ok(done(None, performed));
         }
-        let id = self.journal.intend(&intent(verdict, action, snapshot, pass_id))?;
-        let performed = self.perform(id, action, history, snapshot);
+        let id = self.journal.intend(&intent(verdict, action, pass.snapshot, pass.id))?;
+        let performed = self.perform(id, action, history, pass);
         let done = done(Some(id), performed);
         (self.before)(Step::Conclude);
         self.journal.conclude(id, done.outcome, done.error.as_deref(), self.clock.now())?;
@@ -229,14 +236,15 @@ impl Passes {
         id: ActionId,
         action: &Action,
         history: &History,
-        snapshot: &Snapshot,
+        pass: Pass<'_>,
     ) -> Result<Performed, act::ActError> {
         let is_alive = |process| self.observer.is_alive(process);
-        let again = Again { observer: &self.observer, config: &self.config, snapshot, history };
+        let (observer, config, snapshot) = (&self.observer, &self.config, pass.snapshot);
+        let again = Again { observer, config, snapshot, history };
         // A captured table names processes that are none: nothing is ever signalled then.
-        let census: &dyn Census = if self.observer.is_live() { &again } else { &NoCensus };
+        let census: &dyn Census = if observer.is_live() { &again } else { &NoCensus };
         self.with_actuator(&is_alive, |actuator| {
-            Actuator { census, ..actuator }.perform(id, action)
+            Actuator { census, hurry: pass.stop, ..actuator }.perform(id, action)
         })
     }
 
@@ -253,6 +261,7 @@ impl Passes {
             own: self.observer.own_process(),
             is_alive,
             census: &NoCensus,
+            hurry: &|| false,
             wait: &std::thread::sleep,
             before: &self.before,
         })

@@ -4,12 +4,13 @@ use crate::model::{Member, ProcessId, TreeEnd};
 
 /// Looks at processes as they are at that instant, not as they were when the pass looked.
 pub trait Census {
-    /// Judges the root anew by the rule that decided it.
+    /// Judges the root anew by the rule that decided it. Asked before anything is done, and once
+    /// more while all of the tree stands still because of us.
     ///
     /// # Errors
     ///
     /// Returns why the judgement does not hold any more, for people.
-    fn judge(&self, end: &TreeEnd) -> Result<(), String>;
+    fn judge(&self, end: &TreeEnd, held: &[ProcessId]) -> Result<(), String>;
 
     /// Returns those of `known` that are alive, and everything below any of them, parents before
     /// their children, each with what forbids to signal it. A process in `held` was stopped by us,
@@ -29,7 +30,7 @@ pub trait Census {
 pub struct NoCensus;
 
 impl Census for NoCensus {
-    fn judge(&self, _end: &TreeEnd) -> Result<(), String> {
+    fn judge(&self, _end: &TreeEnd, _held: &[ProcessId]) -> Result<(), String> {
         Err("there are no live processes to look at".to_owned())
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::model::SessionKey;
+use crate::model::{ProcessId, SessionKey};
 
 /// An attempt that was made and failed. What was attempted is undone as far as the message says.
 #[derive(Debug, Error)]
@@ -44,25 +44,25 @@ pub enum ActError {
         /// Why.
         source: io::Error,
     },
-    /// The new store could not be written beside the old one; the old one is untouched.
-    #[error("write `{path}` beside the store; the store is untouched")]
-    WriteStore {
+    /// The new file could not be written beside the old one; the old one is untouched.
+    #[error("write `{path}` beside the file it is to replace; that one is untouched")]
+    WriteAside {
         /// The new file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// The store could not be exchanged for the new one; it is untouched.
-    #[error("exchange store `{path}` for the settled one; it is untouched")]
-    ExchangeStore {
-        /// The store.
+    /// A file could not be exchanged for the new one; it is untouched.
+    #[error("exchange `{path}` for the edited one; it is untouched")]
+    Exchange {
+        /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// The gateway's version of a store could not be put back: a human must look.
-    #[error("put the gateway's store `{path}` back; its last version lies in `{moved}`")]
-    ReturnStore {
+    /// The gateway's version of a file could not be put back: a human must look.
+    #[error("put the gateway's `{path}` back; its last version lies in `{moved}`")]
+    Return {
         /// Where it belongs.
         path: PathBuf,
         /// Where it is.
@@ -79,6 +79,38 @@ pub enum ActError {
         key: SessionKey,
         /// Why.
         why: String,
+    },
+    /// The record is not in a shape that can be edited without touching anything else.
+    #[error("close record `{path}`: {why}; it is untouched, and no process was signalled")]
+    EditRecord {
+        /// The record.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The kernel did not say what lives under a pid.
+    #[error("take hold of {id}")]
+    Hold {
+        /// The process.
+        id: ProcessId,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel did not let us signal a process. Those that were stopped go on.
+    #[error("signal {id}; run clawarden as the gateway's user")]
+    Signal {
+        /// The process.
+        id: ProcessId,
+        /// Why.
+        source: io::Error,
+    },
+    /// The end of processes could not be waited for.
+    #[error("wait for the end of {id} and what is below it")]
+    Wait {
+        /// The topmost process.
+        id: ProcessId,
+        /// Why.
+        source: io::Error,
     },
     /// What an action left for later could not be read.
     #[error("read the manifest `{path}`")]

@@ -9,12 +9,20 @@
 //! about to happen; [`recover`] finishes or reverts whatever a crash left.
 #![expect(clippy::disallowed_methods, reason = "this is the actuator; see .clippy.toml")]
 
+mod attributes;
 mod census;
+#[cfg(target_os = "linux")]
+mod end_tree;
+#[cfg(not(target_os = "linux"))]
+#[path = "end_tree_none.rs"]
 mod end_tree;
 mod error;
+mod exchange;
 mod file;
 mod lock;
+mod object;
 mod quarantine;
+mod record;
 mod recover;
 mod row;
 #[cfg(test)]
@@ -26,7 +34,7 @@ use std::time::Duration;
 
 pub use census::{Census, NoCensus};
 pub use error::ActError;
-pub use quarantine::{Manifest, Quarantine, RowManifest};
+pub use quarantine::{Manifest, Quarantine, Realm, RecordManifest, RowManifest, TreeManifest};
 pub use recover::recover;
 pub use undo::undo;
 
@@ -43,6 +51,7 @@ pub enum Reach {
 }
 
 /// Acts, or pretends to.
+#[derive(Clone)]
 pub struct Actuator<'a> {
     /// Whether to change anything.
     pub reach: Reach,
@@ -57,6 +66,8 @@ pub struct Actuator<'a> {
     pub is_alive: &'a dyn Fn(ProcessId) -> bool,
     /// Looks at processes again, while a tree of them is ended.
     pub census: &'a dyn Census,
+    /// Answers whether somebody waits for us to be done. Asked while processes end.
+    pub hurry: &'a dyn Fn() -> bool,
     /// Waits for so long; a test may do something meanwhile.
     pub wait: &'a dyn Fn(Duration),
     /// Called before each step. Does nothing, except in tests that end the process there.
@@ -84,6 +95,14 @@ pub enum Step {
     Compare,
     /// The file aside is removed next.
     Remove,
+    /// A process of a tree, noted before, is stopped next.
+    Stop,
+    /// SIGTERM is sent to a process that stands still next.
+    Terminate,
+    /// A process that stands still is continued next.
+    Continue,
+    /// SIGKILL is sent to a process next.
+    Kill,
     /// The effect is looked for next.
     Verify,
     /// The outcome is recorded next.

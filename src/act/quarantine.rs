@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ActError;
 use super::file;
-use crate::model::{ActionId, FileStamp, SessionKey, WriteProtocol};
+use crate::model::{ActionId, BootId, FileStamp, ProcessId, SessionKey, WriteProtocol};
 
 /// The folder that holds all actions' folders.
 #[derive(Clone, Debug)]
@@ -45,6 +45,48 @@ pub enum Manifest {
     },
     /// A row that is rewritten, by a settle or by its undo.
     Settle(Box<RowManifest>),
+    /// A tree of processes that is ended. Which of them were stopped on the way is noted beside
+    /// it, in `stopped.jsonl`.
+    EndTree(Box<TreeManifest>),
+    /// An acpx record that is put back by an undo.
+    RestoreRecord(Box<RecordManifest>),
+}
+
+/// What it takes to finish or revert the end of a tree of processes.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TreeManifest {
+    /// Where its pids mean something.
+    pub realm: Realm,
+    /// The topmost process.
+    pub root: ProcessId,
+    /// The record that is closed first, if there is one.
+    pub record: Option<RecordManifest>,
+}
+
+/// Where a pid and its start ticks mean one process. The boot alone does not tell: it is the same
+/// inside containers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Realm {
+    /// The boot.
+    pub boot: BootId,
+    /// The pid namespace, as `/proc/self/ns/pid` names it.
+    pub pid_namespace: String,
+}
+
+/// What it takes to finish, revert or undo a rewritten acpx record.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordManifest {
+    /// The record.
+    pub path: PathBuf,
+    /// The record as it was read.
+    pub read: FileStamp,
+    /// Its whole text before.
+    pub before: String,
+    /// Its whole text after.
+    pub after: String,
 }
 
 /// What it takes to finish, revert or undo a rewritten row.

@@ -44,6 +44,7 @@ impl Place {
             own: Some(ProcessId { pid: 99, start_ticks: 5 }),
             is_alive,
             census: &super::NoCensus,
+            hurry: &|| false,
             wait: &nothing_meanwhile,
             before,
         }

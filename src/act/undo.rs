@@ -1,9 +1,9 @@
 //! Puts back what an action moved or rewrote.
 
 use super::error::ActError;
-use super::quarantine::Manifest;
-use super::{Actuator, Performed, lock, row};
-use crate::model::ActionId;
+use super::quarantine::{Manifest, RecordManifest};
+use super::{Actuator, Performed, lock, record, row};
+use crate::model::{ActionId, Outcome};
 
 /// Undoes action `undone`, under the journal number `undo`. Refuses, as `changed`, if the place
 /// is no longer what the action left.
@@ -25,5 +25,24 @@ pub fn undo(
             Ok(Performed::changed("it was an undo itself; release the lock again by a pass"))
         }
         Some(Manifest::Settle(manifest)) => row::restore(actuator, undo, &manifest),
+        Some(Manifest::EndTree(manifest)) => match &manifest.record {
+            Some(record) => reopen(actuator, undo, record),
+            None => Ok(Performed::changed("ended processes cannot be brought back")),
+        },
+        Some(Manifest::RestoreRecord(_)) => Ok(Performed::changed("it was an undo itself")),
     }
+}
+
+/// All that can be brought back of a tree of processes.
+fn reopen(
+    actuator: &Actuator<'_>,
+    undo: ActionId,
+    record: &RecordManifest,
+) -> Result<Performed, ActError> {
+    let mut performed = record::restore(actuator, undo, record)?;
+    if let Outcome::Done | Outcome::WouldDo = performed.outcome {
+        let note = "only its session record; ended processes cannot be brought back";
+        performed.note = Some(note.to_owned());
+    }
+    Ok(performed)
 }

@@ -105,8 +105,11 @@ fn sentence(record: &Record, outcome: Outcome, note: Option<&str>) -> String {
     let what = format!("action {} on {kind} {id}", record.id);
     let note = note.map(|note| format!(": {}", escape(note))).unwrap_or_default();
     match outcome {
-        Outcome::Done => format!("{what} is undone; everything is as it was before\n"),
-        Outcome::WouldDo => format!("{what} can be undone; nothing was changed\n"),
+        Outcome::Done if note.is_empty() => {
+            format!("{what} is undone; everything is as it was before\n")
+        }
+        Outcome::Done => format!("{what} is undone{note}\n"),
+        Outcome::WouldDo => format!("{what} can be undone{note}; nothing was changed\n"),
         Outcome::Changed => format!("{what} is not undone{note}; nothing was changed\n"),
         other => format!("{what} is not undone ({other}{note})\n"),
     }

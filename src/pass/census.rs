@@ -17,12 +17,12 @@ pub(super) struct Again<'a> {
 }
 
 impl Census for Again<'_> {
-    fn judge(&self, end: &TreeEnd) -> Result<(), String> {
+    fn judge(&self, end: &TreeEnd, held: &[ProcessId]) -> Result<(), String> {
         let gateway = self.snapshot.gateway.process.map(|process| process.id);
         if gateway.is_some_and(|gateway| !self.observer.is_alive(gateway)) {
             return Err("the gateway has ended or restarted".to_owned());
         }
-        let agent = self.observer.agent_again(end.root)?;
+        let agent = self.observer.agent_again(end.root, held)?;
         let snapshot = Snapshot { agents: vec![agent], ..self.snapshot.clone() };
         let context = Context {
             snapshot: &snapshot,

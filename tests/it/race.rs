@@ -40,6 +40,7 @@ fn perform(quarantine: &Path, id: i64, action: &Action) -> Option<Outcome> {
         own: None,
         is_alive: &|_| true,
         census: &NoCensus,
+        hurry: &|| false,
         wait: &|_| {},
         before: &|_| {},
     };

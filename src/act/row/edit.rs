@@ -1,10 +1,6 @@
 //! Edits the text of one row and leaves every other byte of it as it is.
 
-use std::fmt;
-use std::ops::Range;
-
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use crate::act::object::Object;
 
 /// Writes the end of a run into a row: status `failed`, and `endedAt` and `runtimeMs` where they
 /// are missing. New members are laid out as `status` is.
@@ -13,84 +9,18 @@ use serde_json::value::RawValue;
 ///
 /// Returns why the row cannot be edited: no object, no `status`, or a member twice.
 pub(super) fn settle(text: &[u8], ended_at: i64, runtime_ms: i64) -> Result<Vec<u8>, String> {
-    let members = members(text)?;
-    let one = |name: &str| {
-        let mut found = members.iter().filter(|member| member.name == name);
-        match (found.next(), found.next()) {
-            (_, Some(_)) => Err(format!("`{name}` is there twice")),
-            (first, None) => Ok(first),
-        }
-    };
-    let status = one("status")?.ok_or("it has no `status`")?;
-    let layout = Layout::of(text, status).ok_or("its `status` is written in an unknown way")?;
+    let row = Object::read(text)?;
+    let status = row.one("status")?.ok_or("it has no `status`")?;
+    let layout = row.layout(status).ok_or("its `status` is written in an unknown way")?;
 
-    let mut edited = text[..status.value.start].to_vec();
-    edited.extend_from_slice(br#""failed""#);
+    let mut end = br#""failed""#.to_vec();
     for (name, value) in [("endedAt", ended_at), ("runtimeMs", runtime_ms)] {
-        if one(name)?.is_none() {
-            edited.push(b',');
-            edited.extend_from_slice(layout.before);
-            edited.extend_from_slice(format!("\"{name}\"").as_bytes());
-            edited.extend_from_slice(layout.between);
-            edited.extend_from_slice(value.to_string().as_bytes());
+        if row.one(name)?.is_none() {
+            end.push(b',');
+            end.extend(layout.member(name, value.to_string().as_bytes()));
         }
     }
-    edited.extend_from_slice(&text[status.value.end..]);
-    Ok(edited)
-}
-
-struct Member {
-    name: String,
-    value: Range<usize>,
-}
-
-/// The white space around a member.
-struct Layout<'a> {
-    before: &'a [u8],
-    between: &'a [u8],
-}
-
-impl<'a> Layout<'a> {
-    fn of(text: &'a [u8], member: &Member) -> Option<Layout<'a>> {
-        let quoted = format!("\"{}\"", member.name);
-        let head = &text[..member.value.start];
-        let colon = head.iter().rposition(|byte| *byte == b':')?;
-        let key_end = colon - blanks_before(&head[..colon]);
-        let key_start = key_end.checked_sub(quoted.len())?;
-        if &head[key_start..key_end] != quoted.as_bytes() {
-            return None;
-        }
-        let before = &head[key_start - blanks_before(&head[..key_start])..key_start];
-        Some(Layout { before, between: &head[key_end..] })
-    }
-}
-
-fn blanks_before(text: &[u8]) -> usize {
-    text.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count()
-}
-
-fn members(text: &[u8]) -> Result<Vec<Member>, String> {
-    struct Members<'a>(&'a [u8]);
-
-    impl<'de> Visitor<'de> for Members<'de> {
-        type Value = Vec<Member>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Member>, A::Error> {
-            let mut members = Vec::new();
-            while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                let start = value.get().as_ptr() as usize - self.0.as_ptr() as usize;
-                members.push(Member { name, value: start..start + value.get().len() });
-            }
-            Ok(members)
-        }
-    }
-
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    reader.deserialize_map(Members(text)).map_err(|error| error.to_string())
+    Ok(row.with(vec![(status, end)]))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Writes the end of a dead run into its row, and takes it back.
 
-mod attributes;
 mod edit;
 mod scan;
 mod store_lock;
@@ -14,11 +13,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::error::ActError;
-use super::quarantine::{RowManifest, aside};
+use super::exchange::{self, folder};
+use super::quarantine::RowManifest;
 use super::{Actuator, Performed, Reach, Step, file};
 use crate::format;
 use crate::model::{ActionId, LaneStatus, Outcome, Row, RowEdit, SessionKey, Transcript};
-use write::{Refusal, Rewrite, folder, keep_superseded, rewrite};
+use write::{Refusal, Rewrite, rewrite};
 
 /// How long after a write the store is looked at again. The gateway's own window between its look
 /// at the store and its rename is a few milliseconds.
@@ -168,35 +168,14 @@ pub(super) fn recover(
     if let Some(payload) = &manifest.store_lock {
         store_lock::release(&manifest.store, payload);
     }
-    let left = aside(folder(&manifest.store), id);
-    let stuck = |source| ActError::ReturnStore {
-        path: manifest.store.clone(),
-        moved: left.clone(),
-        source,
-    };
-    let Ok(out) = file::stamp(&left) else {
-        return Ok(if is_after(&manifest.store, manifest) {
-            Performed::of(Outcome::Done)
-        } else {
-            Performed::changed("interrupted before the store was exchanged")
-        });
-    };
-    let outcome = if out == manifest.read {
-        // The exchange took place, and what came out is what was read.
-        Performed::of(Outcome::Done)
-    } else if is_ours(&left, manifest) {
-        Performed::changed("interrupted before the store was exchanged")
-    } else if is_after(&manifest.store, manifest) {
-        // The gateway's own write came out, and ours is in its place.
-        file::exchange(&manifest.store, &left).map_err(stuck)?;
-        Performed::changed("interrupted after the gateway had written; its store was put back")
-    } else {
-        keep_superseded(actuator, id, &left)?;
-        Performed::changed("the gateway has written since; an older store was kept in quarantine")
-    };
-    file::remove(&left).map_err(stuck)?;
-    file::sync_folder(folder(&manifest.store)).map_err(stuck)?;
-    Ok(outcome)
+    exchange::recover(
+        actuator,
+        id,
+        &manifest.store,
+        &manifest.read,
+        &|path| is_after(path, manifest),
+        &|path| is_ours(path, manifest),
+    )
 }
 
 fn is_after(store: &Path, manifest: &RowManifest) -> bool {

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::attributes::carry_over;
 use super::scan::{Located, locate};
 use super::store_lock::{self, StoreLock};
 use crate::act::error::ActError;
+use crate::act::exchange::{BUSY, exchange, folder, ours_to_write, write_aside};
 use crate::act::quarantine::{Manifest, RowManifest, aside};
 use crate::act::{Actuator, Performed, Reach, Step, file};
 use crate::clock::Clock;
@@ -17,10 +16,6 @@ use crate::model::{ActionId, FileStamp, Outcome, SessionKey, UnixMillis, WritePr
 
 /// How long a store without a lock must have been left alone before it is written.
 const QUIET: Duration = Duration::from_secs(2);
-
-/// How often a store is exchanged back before a human is asked. Each round means that the gateway
-/// wrote within the microseconds between two system calls.
-const ROUNDS_MAX: u32 = 8;
 
 /// One row to be replaced.
 pub(super) struct Rewrite<'a> {
@@ -45,10 +40,6 @@ pub(super) enum Refusal {
 }
 
 /// Replaces the row, or says why not.
-///
-/// The new store is written beside the old one and exchanged with it atomically. What comes out
-/// of the exchange must be the file that was read; else the gateway wrote in between, and it is
-/// exchanged back, so that no write of the gateway is lost.
 pub(super) fn rewrite(
     actuator: &Actuator<'_>,
     id: ActionId,
@@ -71,12 +62,16 @@ pub(super) fn rewrite(
 
     let new = aside(folder(job.store), id);
     (actuator.before)(Step::WriteAside);
-    let written = write(&reading, &new);
-    let written = written.map_err(|source| ActError::WriteStore { path: new.clone(), source });
+    let written = write_aside(&reading.file, &new, |new| write(&reading, new));
     let ready = written.and_then(|()| ready(actuator, job, &reading, payload));
     // From here on, what lies aside may be the gateway's: only `exchange` knows when it may go.
     let stop = match ready {
-        Ok(Ok(_lock)) => return exchange(actuator, id, job.store, &new, &reading.stamp),
+        Ok(Ok(_lock)) => {
+            let Some(exchanged) = exchange(actuator, id, job.store, reading.stamp)? else {
+                return Ok(Performed::changed(BUSY));
+            };
+            return exchanged.keep().map(|()| Performed::of(Outcome::Done));
+        }
         Ok(Err(lost)) => Ok(lost),
         Err(error) => Err(error),
     };
@@ -106,8 +101,6 @@ fn ready(
     }
     Ok((job.still)().map(|()| lock).map_err(Performed::changed))
 }
-
-const BUSY: &str = "the gateway wrote the store meanwhile";
 
 /// The store and the row, as they were read, and the row's new text.
 struct Reading {
@@ -184,27 +177,12 @@ fn edit_error(job: &Rewrite<'_>, why: String) -> ActError {
     ActError::EditRow { path: job.store.to_owned(), key: job.key.clone(), why }
 }
 
-/// A store that another user owns would become unreadable to its gateway, which then reads it as
-/// empty and overwrites it.
-fn ours_to_write(store: &Path) -> Result<(), String> {
-    let euid = nix::unistd::geteuid().as_raw();
-    let meta = |path: &Path| path.symlink_metadata().map_err(|error| error.to_string());
-    let (file, folder) = (meta(store)?, folder(store));
-    if !file.is_file() {
-        return Err("the store is not a regular file".to_owned());
-    }
-    match [file.uid(), meta(folder)?.uid()].into_iter().find(|uid| *uid != euid) {
-        Some(uid) => Err(format!("the store or its folder belongs to uid {uid}")),
-        None => Ok(()),
-    }
-}
-
-fn write(reading: &Reading, path: &Path) -> io::Result<()> {
-    let Reading { file: old, row, new_text, .. } = reading;
-    let mut source = old;
+/// Copies the store, with the new text in the place of the row.
+fn write(reading: &Reading, new: &File) -> io::Result<()> {
+    let Reading { file, row, new_text, .. } = reading;
+    let mut source = file;
     source.seek(SeekFrom::Start(0))?;
-    let new = file::create(path, 0o600)?;
-    let mut out = BufWriter::with_capacity(64 << 10, &new);
+    let mut out = BufWriter::with_capacity(64 << 10, new);
     let head = io::copy(&mut Read::take(&mut source, row.range.start), &mut out)?;
     if head != row.range.start {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -212,81 +190,5 @@ fn write(reading: &Reading, path: &Path) -> io::Result<()> {
     out.write_all(new_text)?;
     source.seek(SeekFrom::Start(row.range.end))?;
     io::copy(&mut source, &mut out)?;
-    out.flush()?;
-    drop(out);
-    carry_over(old, &new)?;
-    new.sync_all()
-}
-
-/// Exchanges the store for `new`, and back if what comes out is not what was `read`.
-fn exchange(
-    actuator: &Actuator<'_>,
-    id: ActionId,
-    store: &Path,
-    new: &Path,
-    read: &FileStamp,
-) -> Result<Performed, ActError> {
-    let failed = |source| ActError::ExchangeStore { path: store.to_owned(), source };
-    let ours = file::stamp(new).map_err(failed)?;
-    (actuator.before)(Step::Move);
-    if let Err(source) = file::exchange(store, new) {
-        let _ = file::remove(new);
-        return Err(failed(source));
-    }
-    (actuator.before)(Step::Compare);
-    let stuck = |source| ActError::ReturnStore {
-        path: store.to_owned(),
-        moved: PathBuf::from(new),
-        source,
-    };
-    let rounds = put_newest_back(store, new, read, &ours).map_err(stuck)?;
-    if rounds > 1 {
-        keep_superseded(actuator, id, new)?;
-    }
-    (actuator.before)(Step::Remove);
-    file::remove(new).map_err(stuck)?;
-    file::sync_folder(folder(store)).map_err(stuck)?;
-    Ok(if rounds == 0 { Performed::of(Outcome::Done) } else { Performed::changed(BUSY) })
-}
-
-/// Exchanges until the store holds the newest write, and returns how often that took.
-///
-/// What comes out of an exchange must be what was in the store before: first what was read, then
-/// what the exchange before put there. Anything else is a newer write of the gateway, and goes
-/// back in.
-fn put_newest_back(
-    store: &Path,
-    aside: &Path,
-    read: &FileStamp,
-    ours: &FileStamp,
-) -> io::Result<u32> {
-    let (mut expected, mut placed) = (*read, *ours);
-    for round in 0..ROUNDS_MAX {
-        let out = file::stamp(aside)?;
-        if out == expected {
-            return Ok(round);
-        }
-        file::exchange(store, aside)?;
-        (expected, placed) = (placed, out);
-    }
-    Err(io::ErrorKind::ResourceBusy.into())
-}
-
-/// The gateway wrote twice within microseconds, and its second write may not know of its first.
-pub(super) fn keep_superseded(
-    actuator: &Actuator<'_>,
-    id: ActionId,
-    aside: &Path,
-) -> Result<(), ActError> {
-    let kept = actuator.quarantine.folder(id).join("superseded.json");
-    let copy = || -> io::Result<()> {
-        let mut out = file::create(&kept, 0o600)?;
-        io::copy(&mut file::open(aside)?, &mut out)?;
-        out.sync_all()
-    };
-    copy().map_err(|source| ActError::Quarantine { path: kept.clone(), source })
-}
-
-pub(super) fn folder(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("/"))
+    out.flush()
 }

@@ -66,15 +66,16 @@ impl Observer {
         agents
     }
 
-    /// Returns what is seen of one process now, from a table read in full for this.
+    /// Returns what is seen of one process now, from a table read in full for this. That processes in
+    /// `held` are stopped guards them from nothing.
     ///
     /// # Errors
     ///
     /// Returns why it cannot be seen, for people.
-    pub fn agent_again(&self, id: ProcessId) -> Result<Agent, String> {
+    pub fn agent_again(&self, id: ProcessId, held: &[ProcessId]) -> Result<Agent, String> {
         let table = self.anew()?;
         let beside = self.beside.as_ref().ok_or(NOT_LOOKED)?;
-        let scene = scene(&self.settings.install, &table, &self.ledger, beside, &[]);
+        let scene = scene(&self.settings.install, &table, &self.ledger, beside, held);
         self.agents.look_again(&scene, id).ok_or_else(|| format!("{id} has ended"))
     }
 
