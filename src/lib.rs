@@ -7,7 +7,7 @@
 //! `plan` run the same pass; a dry run is the same pass without its second half.
 //!
 //! ```text
-//!  inotify · process exit · timer · signal ──Wake──▶ daemon ──▶ pass
+//!  inotify · process start and exit · timer · signal ──Wake──▶ daemon ──▶ pass
 //!
 //!    observe ──Snapshot──▶ policy ──Verdicts──▶ plan ──▶ act ──Outcome──▶ journal
 //!                  ▲ History (first seen, looks, last acted, off switches) ───┘
@@ -26,7 +26,7 @@
 //! | [`policy`] | one rule per file: a snapshot goes in, verdicts come out | `model` |
 //! | [`plan`] | order, budgets, cool-downs, off switches; what a pass leaves to the next | `model` |
 //! | [`observe`] | looks: state directory, era, gateway, process table, files, databases | `model`, `format` |
-//! | [`act`] | changes: releases a lock, settles a row, undoes, finishes what a crash left | `model`, `format` |
+//! | [`act`] | changes: releases a lock, settles a row, ends a tree of processes, undoes, finishes what a crash left | `model`, `format` |
 //! | [`journal`] | remembers: intents, outcomes, history, ledger, off switches, single instance | `model` |
 //! | [`config`] | YAML to checked values, every problem at once | `model`, settings of `policy` and `plan` |
 //! | [`pass`] | one pass | all above |
@@ -47,6 +47,9 @@
 //!   ([`observe::process`]).
 //! - **Look, hold, compare, change.** Every action compares its subject with what was judged right
 //!   before it commits; different is an outcome, not an error ([`act`]).
+//! - **Nothing stands still because of us.** A tree of processes is stopped to the last before any of
+//!   it is told to end. Whatever speaks against it, a panic and a crash included, lets it run on.
+//!   Parents run after their children, or the kernel hangs up on their process group ([`act`]).
 //! - **Nothing is lost.** A copy is on disk before the first change. A file leaves its name by
 //!   rename within its folder and is put back if it is not the one that was judged. A session
 //!   store is exchanged atomically, and back if the gateway wrote it meanwhile.

@@ -4,7 +4,9 @@
 //! gateway nor in our own state.
 
 mod census;
+mod summary;
 mod undo;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,21 +19,21 @@ use crate::act::{self, Actuator, Census, NoCensus, Performed, Quarantine, Reach,
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::chain;
-use crate::journal::{
-    self, Absent, ActionLock, InstanceError, Intent, Journal, JournalError, VerdictNote,
-};
+use crate::journal::{self, Absent, ActionLock, InstanceError, Journal, JournalError};
 use crate::model::{
-    Action, ActionId, Agent, Decision, History, Lane, Outcome, Policy, ProcessId, Snapshot, Status,
-    Subject, SubjectHistory, UnixMillis, Verdict,
+    Action, ActionId, Decision, History, Outcome, Policy, ProcessId, Snapshot, Status, Subject,
+    SubjectHistory, UnixMillis, Verdict,
 };
 use crate::observe::{ObserveError, Observer, Sought};
 use crate::plan;
 use crate::policy::{self, Context};
-use crate::report::{self, Done, Entry, Fleet, KeptLane, PassReport, Recovered};
+use crate::report::{Done, Entry, PassReport, Recovered};
 use crate::text::escape;
 
 use census::Again;
+use summary::report;
 pub use undo::Undone;
+use words::{done, intent, log_action, note};
 
 /// How long a pass waits for an `undo`, `pause` or `protect` that is being carried out.
 const ACTION_LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -356,103 +358,5 @@ fn sought(config: &Config) -> Sought {
         start_grace: config.start_grace,
         families: policies.orphan_process.families.iter().map(|rule| rule.family.clone()).collect(),
         window: policies.runaway_agent.cpu.map(|limit| limit.over).unwrap_or_default(),
-    }
-}
-
-fn note(verdict: &Verdict) -> VerdictNote<'_> {
-    VerdictNote {
-        policy: verdict.policy,
-        subject: &verdict.subject,
-        decision: verdict.decision.name(),
-        code: verdict.decision.code(),
-        text: verdict.decision.text(),
-    }
-}
-
-fn intent(verdict: &Verdict, action: &Action, snapshot: &Snapshot, pass_id: &str) -> Intent {
-    let detail = serde_json::json!({
-        "action": report::action(action),
-        "evidence": verdict.evidence,
-    });
-    Intent {
-        pass_id: pass_id.to_owned(),
-        boot_id: snapshot.host.boot_id.clone(),
-        policy: verdict.policy,
-        subject: verdict.subject.clone(),
-        incarnation: verdict.incarnation.clone(),
-        kind: action.kind().to_owned(),
-        detail: detail.to_string(),
-        reason_code: verdict.decision.code().to_owned(),
-        reason_text: verdict.decision.text(),
-        intended_at: snapshot.taken_at,
-        undo_of: None,
-    }
-}
-
-fn done(action_id: Option<ActionId>, performed: Result<Performed, act::ActError>) -> Done {
-    match performed {
-        Ok(Performed { outcome, note }) => Done { outcome, action_id, note, error: None },
-        Err(error) => {
-            let error = Some(chain(&error));
-            Done { outcome: Outcome::Failed, action_id, note: None, error }
-        }
-    }
-}
-
-/// One complete line: what was done to what, why, and how to find and undo it.
-fn log_action(verdict: &Verdict, action: &Action, done: &Done) {
-    let id = done.action_id.map(|id| id.to_string()).unwrap_or_default();
-    let (kind, subject) = (verdict.subject.kind.name(), escape(&verdict.subject.id));
-    let (policy, code) = (verdict.policy, verdict.decision.code());
-    let (action, outcome) = (action.kind(), done.outcome);
-    let text = verdict.decision.text();
-    let more = done.error.as_deref().map(|error| format!("failed to {error}"));
-    let more = more.or_else(|| done.note.clone()).unwrap_or(text);
-    let line = format!(
-        "{action} {kind} {subject}: {outcome}: {} policy={policy} code={code} action={id}",
-        escape(&more)
-    );
-    match outcome {
-        Outcome::Failed | Outcome::Unverified => warn!("{line}"),
-        _ => info!("{line}"),
-    }
-}
-
-fn kept(lane: &Lane, snapshot: &Snapshot) -> KeptLane {
-    let locks = snapshot.locks.iter().filter(|lock| lock.guards(lane));
-    let locks = locks.map(|lock| lock.path.to_string_lossy().into_owned()).collect();
-    KeptLane { key: lane.key.clone(), locks }
-}
-
-fn fleet(agents: &[Agent]) -> Fleet {
-    let of_families = agents.iter().filter(|agent| agent.kind.is_some());
-    let mut fleet = Fleet::default();
-    for agent in of_families {
-        fleet.all += 1;
-        if agent.ownership.is_proven() && agent.place_is_not_other() {
-            fleet.ours += 1;
-            // What is below another agent is counted with that.
-            fleet.ours_resident += if agent.top.is_none() { agent.resident() } else { 0 };
-        }
-    }
-    fleet
-}
-
-fn report(snapshot: Snapshot, entries: Vec<Entry>, pass_id: String, reach: Reach) -> PassReport {
-    PassReport {
-        pass_id,
-        taken_at: snapshot.taken_at,
-        dry_run: reach == Reach::DryRun,
-        kept: snapshot.lanes.iter().map(|lane| kept(lane, &snapshot)).collect(),
-        holders: snapshot.locks.iter().filter_map(crate::model::Lock::live_holder).collect(),
-        gateway: snapshot.gateway,
-        gaps: snapshot.gaps,
-        entries,
-        lanes: snapshot.lanes_total,
-        locks: snapshot.locks.len(),
-        agents: fleet(&snapshot.agents),
-        all: false,
-        recovered: Vec::new(),
-        invocation: "clawarden".to_owned(),
     }
 }

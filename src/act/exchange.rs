@@ -122,7 +122,9 @@ impl<'a> Exchanged<'a> {
             self.keep()?;
             return Ok(false);
         }
+        (self.actuator.before)(Step::Move);
         file::exchange(&self.path, &self.aside).map_err(self.stuck())?;
+        (self.actuator.before)(Step::Compare);
         let rounds = self.put_newest_back(&self.ours, &self.read)?;
         self.drop_superseded(rounds)?;
         Ok(rounds == 0)

@@ -20,8 +20,16 @@ mod error;
 mod exchange;
 mod file;
 mod lock;
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only what ends a tree closes a record, and that is Linux only")
+)]
 mod object;
 mod quarantine;
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only what ends a tree closes a record, and that is Linux only")
+)]
 mod record;
 mod recover;
 mod row;

@@ -286,6 +286,30 @@ mod tests {
         );
     }
 
+    #[test]
+    fn times_have_their_floors_and_only_tests_go_below() {
+        check("claude: {min_age: 1m, term_wait: 1s, confirm: 100}", &[]);
+        check("claude: {min_age: 30d, term_wait: 2m}", &[]);
+        let short = families("claude: {min_age: 59s, term_wait: 999ms}");
+        let below = "an agent that is told to end writes its files first";
+        check(
+            "claude: {term_wait: 999ms}",
+            &[&format!("60 claude.term_wait: must be at least 1s (got 999ms); {below}")],
+        );
+        assert_problems(&[&short, "allow_short: true"], &[]);
+        assert_problems(
+            &["policies: {orphan_process: {min_age: 59s}, leaked_process: {after: 59s}}"],
+            &[
+                "0.yaml:1:38 policies.orphan_process.min_age: must be at least 1m (got 59s); a \
+                 gateway may still be starting it",
+                "0.yaml:1:68 policies.leaked_process.after: must be at least 1m (got 59s); the \
+                 gateway may still be ending it",
+            ],
+        );
+        let least = "policies: {orphan_process: {min_age: 60s}, leaked_process: {after: 1m}}";
+        assert_problems(&[least], &[]);
+    }
+
     /// Each problem has its column and the path below `families`, if it has one.
     #[track_caller]
     fn check(text: &str, want: &[&str]) {

@@ -165,7 +165,7 @@ mod tests {
         check("age: 366d", "must be at most 365d (got 366d); for no limit, write `off`");
         check(
             "age: never",
-            "expected a duration with a unit, such as `90s`, `10m` or `2h`, or `off`, got the text `never`",
+            "expected a duration with a unit, such as `90s`, `10m` or `2h`, or `off`, got the text `never`; did you mean `off`?",
         );
         check("age: off", "");
         check("memory: off", "");

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::bounds::{CPU_OVER, CPU_SHARE};
 use super::keys::{self, Key, Kind};
 use super::written::OFF;
-use super::{duration, limit, process};
+use super::{duration, limit, process, value};
 
 /// Returns the schema (draft 2020-12). It is looser than the check: bounds on times and what
 /// depends on more than one key can only be said in its descriptions.
@@ -35,7 +35,7 @@ fn section(path: &str) -> Value {
         "minProperties": 1,
     });
     if any.is_some() {
-        section["propertyNames"] = json!({ "pattern": "^[a-z0-9-]{1,32}$" });
+        section["propertyNames"] = json!({ "pattern": value::NAME_PATTERN });
     }
     // What a section under a name needs depends on whether the name is known.
     if !required.is_empty() && !path.ends_with(keys::ANY) {
@@ -50,7 +50,7 @@ fn property(key: &Key) -> Value {
         Kind::Overrides | Kind::Processes => {
             json!({ "type": "array", "items": section(&format!("{}[]", key.path)) })
         }
-        kind => value(kind),
+        kind => scalar(kind),
     };
     property["description"] = Value::from(description(key));
     if let Some(default) = key.default.and_then(|text| serde_yaml::from_str::<Value>(text).ok()) {
@@ -59,7 +59,7 @@ fn property(key: &Key) -> Value {
     property
 }
 
-fn value(kind: Kind) -> Value {
+fn scalar(kind: Kind) -> Value {
     let text = |pattern| json!({ "type": "string", "pattern": pattern });
     let words = |words| json!({ "type": "string", "enum": words });
     let list = |item| json!({ "type": "array", "items": item, "uniqueItems": true });
@@ -77,7 +77,7 @@ fn value(kind: Kind) -> Value {
         Kind::Lanes => any_text(),
         Kind::Cpu => text(limit::CPU_PATTERN),
         Kind::Memory(_) => text(limit::BYTES_PATTERN),
-        Kind::Limit(of) => json!({ "anyOf": [value(*of), { "const": OFF }] }),
+        Kind::Limit(of) => json!({ "anyOf": [scalar(*of), { "const": OFF }] }),
         Kind::Programs => json!({ "anyOf": [any_text(), list(any_text())] }),
         Kind::Ending => json!({ "type": "string", "minLength": process::ENDING_MIN }),
         Kind::Variable => text("^[A-Za-z_][A-Za-z0-9_]*(=.*)?$"),

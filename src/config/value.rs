@@ -26,6 +26,9 @@ const PATTERN_MAX: usize = 512;
 /// Longest name of a section. It stands in every report.
 const NAME_MAX: usize = 32;
 
+/// The rule for such a name, for editors.
+pub(super) const NAME_PATTERN: &str = "^[a-z0-9-]{1,32}$";
+
 /// What a value is judged by besides its key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
@@ -43,7 +46,11 @@ pub(super) struct Terms<'a> {
 pub(super) fn check(kind: Kind, text: &str, is_plain: bool, terms: Terms) -> Result<(), String> {
     match kind {
         Kind::Limit(_) if text == OFF => Ok(()),
-        Kind::Limit(of) => scalar(*of, kind, text, is_plain, terms),
+        Kind::Limit(of) => scalar(*of, kind, text, is_plain, terms).map_err(|problem| {
+            // Some programs that write YAML turn `off` into `false`.
+            let is_off = ["false", "no", "none", "never"].contains(&text);
+            problem + &meant(is_off.then_some(OFF))
+        }),
         _ => scalar(kind, kind, text, is_plain, terms),
     }
 }

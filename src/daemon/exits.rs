@@ -1,7 +1,15 @@
-//! Notices the end of processes, through pidfds.
+//! Notices the end of processes, each through a descriptor that becomes readable then: a pidfd, or
+//! a kqueue on macOS.
 //!
-//! A pidfd is opened by pid, and the process may have ended and its pid been reused just then:
-//! then somebody else's end wakes us. That is harmless, because a wake decides nothing.
+//! It is opened by pid, and the process may have ended and its pid been reused just then: then
+//! somebody else's end wakes us. That is harmless, because a wake decides nothing.
+
+#[cfg(target_os = "macos")]
+#[path = "exits_kqueue.rs"]
+mod platform;
+#[cfg(target_os = "linux")]
+#[path = "exits_pidfd.rs"]
+mod platform;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -9,8 +17,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::debug;
@@ -19,7 +25,7 @@ use crate::model::ProcessId;
 
 /// Bounds the descriptors; a host with more lock holders at once was never seen. The ends of
 /// the others are found by the timer.
-const WATCHED_MAX: usize = 256;
+const WATCHED_MAX: usize = platform::WATCHED_MAX;
 
 /// The processes whose end is worth a look.
 #[derive(Debug, Default)]
@@ -32,7 +38,7 @@ pub(super) struct Exits {
 }
 
 impl Exits {
-    /// Watches exactly `holders`, the first 256 of them. Must be called inside a runtime.
+    /// Watches exactly `holders`, the first [`WATCHED_MAX`] of them. Must be called inside a runtime.
     pub(super) fn retarget(&mut self, holders: &[ProcessId]) {
         let wanted: BTreeSet<ProcessId> = holders.iter().take(WATCHED_MAX).copied().collect();
         self.watched.retain(|id, _| wanted.contains(id));
@@ -86,14 +92,13 @@ impl Exits {
               an OwnedFd keeps its own open for as long as it is registered"
 )]
 fn open(pid: i32) -> io::Result<Option<AsyncFd<OwnedFd>>> {
-    // Zero and less name no process, and `from_raw` has no room for them.
-    let Some(pid) = Some(pid).filter(|&pid| pid > 0).and_then(Pid::from_raw) else {
+    // Zero and less name no process.
+    if pid < 1 {
         return Err(io::ErrorKind::InvalidInput.into());
-    };
-    match pidfd_open(pid, PidfdFlags::NONBLOCK) {
-        Ok(fd) => AsyncFd::with_interest(fd, Interest::READABLE).map(Some),
-        Err(Errno::SRCH) => Ok(None),
-        Err(errno) => Err(errno.into()),
+    }
+    match platform::open(pid)? {
+        Some(fd) => AsyncFd::with_interest(fd, Interest::READABLE).map(Some),
+        None => Ok(None),
     }
 }
 

@@ -10,10 +10,6 @@
 //! so. What was in hand then is in doubt, and the next start looks before it acts.
 
 mod deadline;
-#[cfg(target_os = "linux")]
-mod exits;
-#[cfg(not(target_os = "linux"))]
-#[path = "exits_unseen.rs"]
 mod exits;
 mod pace;
 mod serve;
@@ -80,7 +76,7 @@ pub struct PassSummary {
     /// The folders whose changes are worth a look.
     pub watch: WatchSet,
     /// Live processes whose exit is worth a look: lock holders and the gateway. Only the first
-    /// 256 are watched. Empty where processes come from a captured table.
+    /// 256 are watched, on macOS 64. Empty where processes come from a captured table.
     pub holders: Vec<ProcessId>,
     /// In how long something becomes due, if that is before the interval has passed.
     pub next_look: Option<Duration>,

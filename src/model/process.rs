@@ -11,7 +11,8 @@ use super::UnixMillis;
 pub struct ProcessId {
     /// The process id, in the pid namespace of whoever observed it.
     pub pid: i32,
-    /// Field 22 of `/proc/PID/stat`: clock ticks between boot and the start of the process.
+    /// Field 22 of `/proc/PID/stat`: clock ticks between boot and the start of the process. On
+    /// macOS microseconds between 1970 and its start, by the clock as it was then.
     pub start_ticks: u64,
 }
 
@@ -47,7 +48,8 @@ pub enum Sighting {
     Present {
         /// Which one.
         id: ProcessId,
-        /// Its start by the wall clock: boot time plus start ticks. Moves when the clock is set.
+        /// Its start by the wall clock: boot time plus start ticks. Moves when the clock is set,
+        /// except on macOS.
         started_at: UnixMillis,
         /// Whether its title or command line is that of an OpenClaw process.
         is_openclaw: bool,

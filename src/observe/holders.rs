@@ -21,6 +21,8 @@ pub(super) trait Namespaces {
     fn sees_all(&self) -> bool;
     /// Returns true if a process in a nested namespace has, or may have, that pid there.
     fn has_inner_pid(&self, pid: i32) -> bool;
+    /// Returns true if start ticks in a lock are those of this process table.
+    fn counts_as_the_gateway(&self) -> bool;
 }
 
 impl Namespaces for Table {
@@ -30,6 +32,10 @@ impl Namespaces for Table {
 
     fn has_inner_pid(&self, pid: i32) -> bool {
         Table::has_inner_pid(self, pid)
+    }
+
+    fn counts_as_the_gateway(&self) -> bool {
+        Table::counts_as_the_gateway(self)
     }
 }
 
@@ -44,7 +50,10 @@ impl Holders {
                 let is_ours = is_alive(claim, seen) || id.is_some_and(|id| known.contains(&id));
                 if is_ours {
                     self.seen.extend(id);
-                } else if !namespaces.sees_all() || namespaces.has_inner_pid(claim.pid) {
+                } else if !namespaces.sees_all()
+                    || namespaces.has_inner_pid(claim.pid)
+                    || (claim.start_ticks.is_some() && !namespaces.counts_as_the_gateway())
+                {
                     *seen = Sighting::Hidden;
                 }
             }
@@ -70,6 +79,7 @@ mod tests {
     struct Here {
         sees_all: bool,
         inner: i32,
+        counts: bool,
     }
 
     impl Namespaces for Here {
@@ -80,10 +90,14 @@ mod tests {
         fn has_inner_pid(&self, pid: i32) -> bool {
             self.inner == pid
         }
+
+        fn counts_as_the_gateway(&self) -> bool {
+            self.counts
+        }
     }
 
-    const HOST: Here = Here { sees_all: true, inner: 0 };
-    const CONTAINER: Here = Here { sees_all: false, inner: 0 };
+    const HOST: Here = Here { sees_all: true, inner: 0, counts: true };
+    const CONTAINER: Here = Here { sees_all: false, inner: 0, counts: true };
 
     fn present(start_ticks: u64) -> Sighting {
         let id = ProcessId { pid: 7, start_ticks };
@@ -115,6 +129,20 @@ mod tests {
         check(Sighting::Absent, &nested, Sighting::Hidden);
         check(present(98), &nested, Sighting::Hidden);
         check(present(99), &nested, present(99));
+    }
+
+    /// Locks of the samples have start ticks: on macOS the gateway writes none.
+    #[test]
+    fn a_lock_with_ticks_of_another_system_was_taken_elsewhere() {
+        let mac = Here { counts: false, ..HOST };
+        check(Sighting::Absent, &mac, Sighting::Hidden);
+        check(present(98), &mac, Sighting::Hidden);
+        let mut without = lock("a.jsonl.lock", Sighting::Absent, 60);
+        if let Payload::Claim(claim, _) = &mut without.payload {
+            claim.start_ticks = None;
+        }
+        let placed = Holders::default().place(vec![without.clone()], &mac);
+        assert_eq!(placed[0].payload, without.payload);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -13,6 +15,8 @@ use crate::model::{BootId, Host, UnixMillis};
 
 #[cfg(target_os = "linux")]
 use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
 
 /// The boot of a captured table that does not say which.
 const CAPTURED_BOOT: &str = "captured";
@@ -48,20 +52,26 @@ pub enum HostError {
     },
 }
 
-/// Reads the facts about the host from `/proc`, or from a captured table: that has no clock, and
-/// may lack the boot id. The user id is ours in any case.
+/// Reads the facts about the host, or those of a captured table: that has no clock, and may lack
+/// the boot id. The user id is ours in any case.
 ///
 /// # Errors
 ///
 /// Returns an error if boot id or boot time cannot be read or make no sense.
 pub fn read(root: &Path) -> Result<Host, HostError> {
     let is_live = root == Path::new("/proc");
+    let (boot_id, booted_at) = if is_live { platform::boot()? } else { boot_in(root, false)? };
     Ok(Host {
-        boot_id: boot_id(root, is_live)?,
-        booted_at: booted_at(root)?,
+        boot_id,
+        booted_at,
         slept: is_live.then(platform::slept),
         euid: nix::unistd::geteuid().as_raw(),
     })
+}
+
+/// Reads the boot from the files of a process table.
+fn boot_in(root: &Path, is_live: bool) -> Result<(BootId, UnixMillis), HostError> {
+    Ok((boot_id(root, is_live)?, booted_at(root)?))
 }
 
 fn boot_id(root: &Path, is_live: bool) -> Result<BootId, HostError> {

@@ -51,6 +51,9 @@ fn enter(ledger: &mut Ledger, process: &Process, gateway: ProcessId, look: &Look
     if !is_known || process.id.start_ticks < parent.start_ticks {
         return;
     }
+    if parent == gateway && is_adopted(process, gateway, look.table) {
+        return;
+    }
     let descent = Descent {
         gateway,
         parent,
@@ -59,6 +62,13 @@ fn enter(ledger: &mut Ledger, process: &Process, gateway: ProcessId, look: &Look
         first_seen: look.now,
     };
     ledger.see(process.id, descent);
+}
+
+/// A gateway that is pid 1, as in a container, takes in the orphans of everybody. What is in
+/// another session, such as that of a person who was let in, need not be its own.
+fn is_adopted(process: &Process, gateway: ProcessId, table: &Table) -> bool {
+    let session = table.get(gateway.pid).map(|gateway| gateway.session);
+    gateway.pid == 1 && session != Some(process.session)
 }
 
 /// Returns false for what has ended, and for what turned out to be an OpenClaw process: a title is
@@ -161,6 +171,18 @@ mod tests {
         renew(&mut ledger, &look(&table, &boot));
         renew(&mut ledger, &Look { gateway: None, ..look(&table, &boot) });
         assert_eq!((pids(&ledger), ledger.gateways.len()), (vec![11, 12], 1));
+    }
+
+    #[test]
+    fn a_gateway_that_is_pid_1_does_not_own_what_it_takes_in() {
+        let captured = Captured::new();
+        captured.process(1, 0, 100, b"openclaw-gateway").process(11, 1, 110, b"node\0mine");
+        let mine = b"11 (node) S 1 1 1 0 -1 0 1 0 0 0 1 2 0 0 20 0 1 0 110 1 1\n";
+        captured.file("11/stat", mine).process(12, 1, 120, b"node\0of a person");
+        let (boot, mut ledger) = (BootId("b".to_owned()), Ledger::default());
+        let gateway = Some(id(1, 100));
+        renew(&mut ledger, &Look { gateway, ..look(&captured.table(), &boot) });
+        assert_eq!(pids(&ledger), [11]);
     }
 
     #[test]

@@ -22,6 +22,9 @@ const SECRET_PARTS: [&str; 9] = [
 /// Words of names, likewise, that are too short to be looked for anywhere.
 const SECRET_WORDS: [&str; 2] = ["AUTH", "PASS"];
 
+/// How names of what people wrote end, likewise: that is nobody else's business.
+const TEXT_ENDS: [&str; 2] = ["PROMPT", "MESSAGE"];
+
 /// How well-known secrets begin.
 const SECRET_STARTS: [&str; 12] = [
     "sk-",
@@ -42,7 +45,7 @@ const SECRET_STARTS: [&str; 12] = [
 /// secret. What is not UTF-8 is replaced; nothing is escaped: [`super::escape`] does that where it
 /// is shown.
 ///
-/// Hidden are the values of options and variables whose name says so, also inside of a script or
+/// Hidden are prompts, the values of options and variables whose name says so, also inside of a script or
 /// JSON that is one argument, HTTP credentials, users and passwords in URLs, and tokens that are
 /// known by their beginning. It rather hides too much.
 #[must_use]
@@ -109,7 +112,7 @@ fn redact(argument: &str, out: &mut String) -> Next {
         } else if is_secret(name) {
             out.push_str(HIDDEN);
             split(after, |c| !is_name(c) && !"+/=".contains(c)).1
-        } else if is_scheme(name) && after.starts_with(' ') {
+        } else if name.eq_ignore_ascii_case("bearer") && after.starts_with(' ') {
             out.push_str(name);
             hide(after, Gap { length: after.len() - after.trim_start().len(), quote: None }, out)
         } else if !names_secret(name) {
@@ -225,6 +228,7 @@ fn is_name(c: char) -> bool {
 fn names_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     SECRET_PARTS.iter().any(|part| name.contains(part))
+        || TEXT_ENDS.iter().any(|end| name.ends_with(end))
         || name.split(['-', '_', '.']).any(|word| SECRET_WORDS.contains(&word))
 }
 
@@ -253,10 +257,10 @@ mod tests {
     fn what_is_no_secret_stays() {
         for argv in [
             "node /x/claude-agent-acp/dist/index.js",
-            "claude --output-format stream-json --session-id=ab-1 --permission-mode=default",
+            "claude --output-format stream-json --session-id=ab-1 --permission-prompt-tool=stdio",
             "npm exec @agentclientprotocol/claude-agent-acp@^0.25.0",
             "psql postgres://db.example/x?y=1 user@host",
-            "bash -c echo 'a: b' > /tmp/keys.txt; basic | sk-learn",
+            "bash -c echo 'a: b' > /tmp/keys.txt; basic sk-learn",
             "git commit --author=me",
         ] {
             check(argv, argv);
@@ -274,6 +278,7 @@ mod tests {
         check("x|--token", "x --token");
         check("x|--token=|y", "x --token= y");
         check("curl|-u|me:hunter2|--user|me", "curl -u me:*** --user me");
+        check("claude|--append-system-prompt|be nice|-p", "claude --append-system-prompt *** -p");
         check("x|--auth|hunter2|--pass|hunter2", "x --auth *** --pass ***");
     }
 

@@ -160,13 +160,11 @@ impl<'a> Frozen<'a> {
         for &place in members {
             let member = &mut self.members[place];
             (self.actuator.before)(Step::Stop);
-            member.is_stopped = true;
-            match member.process.stop()? {
+            // One that we may not stop might let us continue it: it is not to notice anything.
+            member.is_stopped = member.process.signal(Signal::STOP)?;
+            match member.process.wait_until_still()? {
                 Stop::Stopped => {}
-                Stop::Ended => {
-                    member.is_stopped = false;
-                    member.has_ended = true;
-                }
+                Stop::Ended => member.has_ended = true,
                 Stop::GoesOn('D') if self.is_ending => {}
                 Stop::GoesOn(state) => {
                     let pid = member.process.id.pid;
@@ -222,11 +220,18 @@ impl<'a> Frozen<'a> {
         }
     }
 
+    /// Lets everything run that still stands still.
+    pub(super) fn release(mut self) -> Result<(), ActError> {
+        self.thaw(self.actuator.before)
+    }
+
     /// Lets everything run that we stopped, also when one of them cannot be signalled.
     fn thaw(&mut self, before: &dyn Fn(Step)) -> Result<(), ActError> {
         let mut result = Ok(());
         let mut any = false;
-        for member in self.members.iter_mut().rev().filter(|member| member.is_stopped) {
+        for member in
+            self.members.iter_mut().rev().filter(|member| member.is_stopped && !member.has_ended)
+        {
             before(Step::Continue);
             let sent = member.process.signal(Signal::CONT);
             member.is_stopped = false;

@@ -110,13 +110,14 @@ fn attempt(actuator: &Actuator<'_>, id: ActionId, end: &TreeEnd) -> Result<Perfo
     let performed = end_all(actuator, end, &mut tree, record.as_ref());
     let stands = tree.is_ending();
     // Whatever has become of it, everything runs before anything else is done.
-    drop(tree);
+    let released = tree.release();
     match record {
         Some(record) if stands => record.keep()?,
         Some(record) => drop(record.revert()?),
         None => {}
     }
-    performed
+    let performed = performed?;
+    released.map(|()| performed).map_err(Halt::Failed)
 }
 
 fn end_all(

@@ -88,15 +88,12 @@ impl Pinned {
         }
     }
 
-    /// Stops the process, and waits until it stands still.
-    pub(super) fn stop(&self) -> Result<Stop, ActError> {
-        if !self.signal(Signal::STOP)? {
-            return Ok(Stop::Ended);
-        }
+    /// Waits until a process that was told to stop stands still.
+    pub(super) fn wait_until_still(&self) -> Result<Stop, ActError> {
         let begun = Instant::now();
         loop {
             let runs = self.running_thread()?;
-            if wait_for_one(&[self], Duration::ZERO)? {
+            if self.has_ended()? {
                 return Ok(Stop::Ended);
             }
             match runs {
@@ -109,7 +106,7 @@ impl Pinned {
 
     /// The state of a thread that does not stand still. The first thread stands still before the
     /// others do, and one of those may be in the middle of a fork.
-    fn running_thread(&self) -> Result<Option<char>, ActError> {
+    pub(super) fn running_thread(&self) -> Result<Option<char>, ActError> {
         let threads = Stat::of_threads(self.id.pid);
         let threads = threads.map_err(|source| ActError::Hold { id: self.id, source })?;
         let mut states = threads.iter().map(|thread| thread.state);

@@ -1,5 +1,9 @@
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod left_alone;
+#[cfg(test)]
+mod meanwhile;
 #[cfg(test)]
 mod world;
 
@@ -171,4 +175,37 @@ fn without_a_record_an_undo_changes_nothing() {
     let census = Bent::default();
     let performed = undo(&stage.actuator(&census, &|_| {}), ID, ActionId(8)).unwrap();
     assert_eq!(performed, Performed::changed("ended processes cannot be brought back"));
+}
+
+#[test]
+fn what_is_kept_of_it_is_written_so_and_read_again() {
+    let (grove, stage) = (Grove::grow(THREE, 3), Stage::new());
+    let close = record(grove.folder.path());
+    let end = TreeEnd { record: Some(close.clone()), ..grove.tree_end() };
+    stage.end(&end).unwrap();
+    let kept = |name| fs::read_to_string(stage.quarantine.path().join("7").join(name)).unwrap();
+    let realm = untouchable::here().unwrap();
+    let want = serde_json::json!({
+        "kind": "end_tree",
+        "realm": { "boot": realm.boot.0, "pid_namespace": realm.pid_namespace },
+        "root": { "pid": grove.root.pid, "start_ticks": grove.root.start_ticks },
+        "record": {
+            "path": close.path,
+            "read": close.expected,
+            "before": RECORD,
+            "after": CLOSED,
+        },
+    });
+    let text = kept("manifest.json");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), want);
+    let census = Bent::default();
+    let quarantine = stage.actuator(&census, &|_| {}).quarantine;
+    let manifest = quarantine.manifest(ID).unwrap().unwrap();
+    assert_eq!(serde_json::to_string_pretty(&manifest).unwrap(), text);
+
+    let stops = end.members.iter().map(|id| {
+        format!("{{\"stop\":{{\"pid\":{},\"start_ticks\":{}}}}}\n", id.pid, id.start_ticks)
+    });
+    let want = stops.collect::<String>() + "\"terminate\"\n\"continued\"\n";
+    assert_eq!(kept("stopped.jsonl"), want);
 }

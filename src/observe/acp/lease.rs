@@ -15,6 +15,9 @@ use crate::model::SessionKey;
 /// Most leases of one source. 2026.5.28 never removes one; 2026.7.1 keeps at most 4,096.
 pub(super) const LEASES_MAX: usize = 100_000;
 
+/// Most text of one source that is kept. 100,000 leases of a gateway have 16 MiB.
+const TEXT_BYTES_MAX: usize = 32 << 20;
+
 /// Longest id that is kept. The gateway's are UUIDs.
 const ID_BYTES_MAX: usize = 128;
 
@@ -63,8 +66,9 @@ pub struct Leases {
 pub(super) struct Part {
     pub(super) instance_ids: BTreeSet<String>,
     pub(super) leases: BTreeMap<String, Lease>,
-    /// More leases than are kept.
+    /// More leases, or longer ones, than are kept.
     pub(super) is_cut: bool,
+    text_bytes: usize,
 }
 
 impl Leases {
@@ -96,12 +100,22 @@ impl Leases {
     }
 }
 
+impl Lease {
+    fn text_bytes(&self) -> usize {
+        let path = self.wrapper_path.as_ref().map_or(0, |path| path.as_os_str().len());
+        self.session_key.as_ref().map_or(0, |key| key.0.len()) + path
+    }
+}
+
 impl Part {
     /// Takes a lease, unless there are too many. One without a usable id is none, as for the
     /// gateway.
     pub(super) fn add(&mut self, id: &str, lease: Lease) {
         let Some(id) = usable_id(id) else { return };
-        if self.leases.len() < LEASES_MAX || self.leases.contains_key(id) {
+        let text_bytes = self.text_bytes + id.len() + lease.text_bytes();
+        let has_room = self.leases.len() < LEASES_MAX || self.leases.contains_key(id);
+        if has_room && text_bytes <= TEXT_BYTES_MAX {
+            self.text_bytes = text_bytes;
             self.leases.insert(id.to_owned(), lease);
         } else {
             self.is_cut = true;
@@ -274,5 +288,11 @@ mod tests {
         assert!(!part.is_cut && part.leases["7"].root_pid == Some(7), "one that is known");
         part.add("x", Lease::default());
         assert!(part.is_cut && part.leases.len() == LEASES_MAX);
+        let (mut part, long) = (Part::default(), "x".repeat(1 << 20));
+        for n in 0..100 {
+            let session_key = Some(SessionKey(long.clone()));
+            part.add(&n.to_string(), Lease { session_key, ..Lease::default() });
+        }
+        assert!(part.is_cut && part.leases.len() == 31);
     }
 }

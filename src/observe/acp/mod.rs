@@ -6,6 +6,7 @@
 //! process is not needed any more.
 
 mod fit;
+mod glance;
 mod lease;
 mod lease_file;
 mod lease_rows;

@@ -13,6 +13,9 @@ use crate::model::{RecordMode, SessionKey, UnixMillis};
 
 const SCHEMA: &str = "acpx.session.v1";
 
+/// Most text of one record that is kept. The gateway's records have about 500 bytes.
+const TEXT_BYTES_MAX: usize = 2048;
+
 /// What a record says; where it is, is not known here.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Content {
@@ -113,6 +116,10 @@ impl Fields<'_> {
     fn into_content(self) -> Result<Option<Content>, String> {
         if self.schema.as_deref() != Some(SCHEMA) {
             return Ok(None);
+        }
+        let texts = [&self.record_id, &self.name, &self.backing_id, &self.command, &self.cwd];
+        if texts.into_iter().flatten().map(|text| text.len()).sum::<usize>() > TEXT_BYTES_MAX {
+            return Err("has longer fields than acpx writes".to_owned());
         }
         let needed = |text: Option<Cow<'_, str>>, field: &str| {
             text.map(Cow::into_owned).ok_or_else(|| format!("has no usable {field}"))
@@ -284,6 +291,8 @@ mod tests {
         for other in ["[]", "7", "null", "\"x\""] {
             check(other.as_bytes(), Err("not a session record"));
         }
+        let long = json(&format!(r#","agent_command":"{}""#, "x".repeat(TEXT_BYTES_MAX)));
+        check(long.as_bytes(), Err("has longer fields than acpx writes"));
         check(b"", Err("not JSON: EOF while parsing a value at line 1 column 0"));
         check(b"{\"a\":\"\xff\"}", Err("not UTF-8"));
         let twice = json("") + "{}";

@@ -7,10 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::glance::{Glance, Held};
 use super::record::{Content, file_name, parse};
 use super::workspaces::{LISTING_LASTS, RecordFolder};
 use crate::model::{AcpxRecord, FileStamp, Gap, Source, UnixMillis};
-use crate::observe::files::{Gated, is_gone, oddity, open_regular, stamp};
+use crate::observe::files::{Gated, is_gone, is_settled, oddity, open_regular, stamp};
 
 /// Most records of all folders together. The gateway never removes one.
 const RECORDS_MAX: usize = 20_000;
@@ -21,7 +22,7 @@ const NAMES_MAX: usize = 100_000;
 /// Largest record that is read: it holds every message of its session.
 const RECORD_BYTES_MAX: u64 = 16 << 20;
 
-/// Most gaps that are told one by one.
+/// Most broken records of one folder that are told one by one.
 const GAPS_MAX: usize = 50;
 
 /// All session records of a state directory.
@@ -43,6 +44,8 @@ pub struct RecordReader {
 struct Folder {
     listed_at: UnixMillis,
     uid: u32,
+    /// For how many names there was room, and whether there were more.
+    room: usize,
     is_cut: bool,
     names: Gated<Vec<Name>>,
 }
@@ -51,7 +54,16 @@ struct Folder {
 #[derive(Debug)]
 struct Name {
     path: PathBuf,
-    read: Option<(u32, Gated<Said>)>,
+    known: Option<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// From before it was opened: what changes it later then differs.
+    glance: Glance,
+    /// Whether a later write shows.
+    is_settled: bool,
+    said: Said,
 }
 
 /// What a file says; `None`: it is none of acpx's session records.
@@ -65,40 +77,40 @@ impl RecordReader {
     /// changed. One that is no record is ignored, as is one that is not named after its record,
     /// for acpx never reads it. A folder that is missing has no records.
     pub fn read(&mut self, folders: &[RecordFolder], now: UnixMillis) -> RecordsRead {
+        self.read_at_most(RECORDS_MAX, folders, now)
+    }
+
+    fn read_at_most(
+        &mut self,
+        max: usize,
+        folders: &[RecordFolder],
+        now: UnixMillis,
+    ) -> RecordsRead {
         let mut old = std::mem::take(&mut self.folders);
         let mut all = RecordsRead::default();
-        let (mut seen, mut gaps, mut count) = (Vec::new(), Vec::new(), 0);
+        let (mut seen, mut count) = (Vec::new(), 0);
         for at in folders {
-            let room = RECORDS_MAX - count;
+            let room = max - count;
             match look_at(at, old.remove(&at.path), now, room, &mut seen) {
                 Ok(Some(mut folder)) => {
-                    folder.read(now, &mut all.records, &mut gaps);
+                    folder.read(at, now, &mut all);
                     count += folder.names.value.len();
                     if folder.is_cut {
-                        let why = format!("more than {RECORDS_MAX} records, or too many names");
-                        gaps.push((at.path.clone(), why));
+                        let why = format!("more than {max} records, or too many names");
+                        all.gaps.push(gap(&at.path, why));
                     }
                     self.folders.insert(at.path.clone(), folder);
                 }
                 Ok(None) => {}
-                Err(reason) => gaps.push((at.path.clone(), reason)),
+                Err(reason) => all.gaps.push(gap(&at.path, reason)),
             }
         }
-        all.gaps = told(gaps);
         all
     }
 }
 
-/// Tells of the last gaps only how many there are.
-fn told(mut gaps: Vec<(PathBuf, String)>) -> Vec<Gap> {
-    let more = gaps.len().saturating_sub(GAPS_MAX);
-    if more > 0 {
-        gaps.truncate(GAPS_MAX);
-        let folder = gaps.last().and_then(|(path, _)| path.parent()).unwrap_or(Path::new("/"));
-        gaps.push((folder.to_owned(), format!("{more} more could not be read")));
-    }
-    let gap = |(path, reason)| Gap { source: Source::Records, path, reason };
-    gaps.into_iter().map(gap).collect()
+fn gap(path: &Path, reason: String) -> Gap {
+    Gap { source: Source::Records, path: path.to_owned(), reason }
 }
 
 /// Lists a folder if it may have changed. `seen` are those that have been looked at under
@@ -123,9 +135,7 @@ fn look_at(
     }
     seen.push((stamp.dev, stamp.ino));
     let known = match old {
-        Some(old) if old.is_current(stamp, uid, now) && old.names.value.len() <= room => {
-            return Ok(Some(old));
-        }
+        Some(old) if old.is_current(stamp, uid, now) && old.fits(room) => return Ok(Some(old)),
         // Who owns the folder is part of every record.
         Some(old) if old.uid == uid => old.names.value,
         _ => Vec::new(),
@@ -134,7 +144,7 @@ fn look_at(
         return Err("a link out of the state directory, or of the configured folder".to_owned());
     }
     let (names, is_cut) = list(&at.path, known, room).map_err(|error| error.to_string())?;
-    Ok(Some(Folder { listed_at: now, uid, is_cut, names: Gated::new(stamp, now, names) }))
+    Ok(Some(Folder { listed_at: now, uid, room, is_cut, names: Gated::new(stamp, now, names) }))
 }
 
 fn lies_in(path: &Path, base: &Path) -> io::Result<bool> {
@@ -144,14 +154,14 @@ fn lies_in(path: &Path, base: &Path) -> io::Result<bool> {
 /// Returns the files that may be records, sorted, with what is `known` of them, and whether there
 /// are too many.
 fn list(folder: &Path, known: Vec<Name>, room: usize) -> io::Result<(Vec<Name>, bool)> {
-    let mut known: BTreeMap<_, _> = known.into_iter().map(|name| (name.path, name.read)).collect();
+    let mut known: BTreeMap<_, _> = known.into_iter().map(|name| (name.path, name.known)).collect();
     let (mut names, mut is_cut) = (Vec::new(), false);
     for (count, entry) in fs::read_dir(folder)?.enumerate() {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != "json") {
             is_cut |= count >= NAMES_MAX;
         } else if names.len() < room {
-            names.push(Name { read: known.remove(&path).flatten(), path });
+            names.push(Name { known: known.remove(&path).flatten(), path });
         } else {
             is_cut = true;
         }
@@ -171,48 +181,55 @@ impl Folder {
             && now.since(self.listed_at) < LISTING_LASTS
     }
 
-    fn read(
-        &mut self,
-        now: UnixMillis,
-        records: &mut Vec<Arc<AcpxRecord>>,
-        gaps: &mut Vec<(PathBuf, String)>,
-    ) {
+    /// Returns true if a listing now would stop where this one did.
+    fn fits(&self, room: usize) -> bool {
+        self.room == room || (!self.is_cut && self.names.value.len() <= room)
+    }
+
+    fn read(&mut self, at: &RecordFolder, now: UnixMillis, all: &mut RecordsRead) {
+        let held = match Held::open(&at.path) {
+            Ok(held) => held,
+            Err(error) => return all.gaps.push(gap(&at.path, error.to_string())),
+        };
+        let mut broken = 0_usize;
         for name in &mut self.names.value {
-            match name.look(self.uid, now) {
-                Ok(record) => records.extend(record),
-                Err(reason) => gaps.push((name.path.clone(), reason)),
+            match name.look(&held, self.uid, now) {
+                Ok(record) => all.records.extend(record),
+                Err(reason) => {
+                    broken += 1;
+                    if broken <= GAPS_MAX {
+                        all.gaps.push(gap(&name.path, reason));
+                    }
+                }
             }
+        }
+        if broken > GAPS_MAX {
+            let more = broken - GAPS_MAX;
+            all.gaps.push(gap(&at.path, format!("{more} more records could not be read")));
         }
     }
 }
 
 impl Name {
-    fn look(&mut self, folder_uid: u32, now: UnixMillis) -> Said {
-        let meta = match fs::symlink_metadata(&self.path) {
-            Ok(meta) => meta,
-            Err(error) if is_gone(&error) => return Ok(None),
+    fn look(&mut self, held: &Held, folder_uid: u32, now: UnixMillis) -> Said {
+        let glance = match held.glance(&self.path) {
+            Ok(Some(glance)) => glance,
+            Ok(None) => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
-        if let Some((uid, read)) = &self.read
-            && *uid == meta.uid()
-            && read.is_current(stamp(&meta))
+        if let Some(known) = &self.known
+            && known.is_settled
+            && known.glance == glance
         {
-            return read.value.clone();
+            return known.said.clone();
         }
-        self.read = None;
-        if let Some(what) = oddity(meta.file_type()) {
-            return Err(what.to_owned());
-        }
-        let opened = match open_regular(&self.path) {
-            Ok(opened) => opened?,
-            Err(error) if is_gone(&error) => return Ok(None),
-            Err(error) => return Err(error.to_string()),
-        };
-        let (mut file, meta) = opened;
+        self.known = None;
+        let Some((mut file, meta)) = open(&self.path)? else { return Ok(None) };
         let said = read(&mut file, &meta)
             .and_then(|json| parse(&json))
             .map(|content| content.and_then(|content| self.record(content, &meta, folder_uid)));
-        self.read = Some((meta.uid(), Gated::new(stamp(&meta), now, said.clone())));
+        let is_settled = is_settled(stamp(&meta), now);
+        self.known = Some(Known { glance, is_settled, said: said.clone() });
         said
     }
 
@@ -240,6 +257,22 @@ impl Name {
             is_closed: content.is_closed,
             closed_at: content.closed_at,
         }))
+    }
+}
+
+/// Opens a file; `None` if it is gone.
+fn open(path: &Path) -> Result<Option<(fs::File, Metadata)>, String> {
+    // To open a device can already do something to it.
+    match fs::symlink_metadata(path).map(|meta| oddity(meta.file_type())) {
+        Ok(Some(what)) => return Err(what.to_owned()),
+        Ok(None) => {}
+        Err(error) if is_gone(&error) => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    }
+    match open_regular(path) {
+        Ok(opened) => opened.map(Some).map_err(str::to_owned),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -257,7 +257,7 @@ mod tests {
         home.check(
             ".openclaw",
             &[".openclaw/workspace", ".openclaw/workspace-bob"],
-            &[".openclaw/workspace-bob/state/sessions", ".openclaw/workspace/state/sessions"],
+            &[".openclaw/workspace/state/sessions", ".openclaw/workspace-bob/state/sessions"],
             &[],
         );
     }

@@ -1,8 +1,10 @@
 //! Everything that can be seen of one process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::guards::{Kin, Watch};
@@ -147,9 +149,8 @@ impl<'a> Examination<'a> {
         let Scene { table, ledger, .. } = *self.scene;
         let pid = process.id.pid;
         let argv: Vec<&[u8]> = process.argv().collect();
-        let exe = table.exe(pid).map_err(|error| error.to_string());
-        let candidate = self.candidate(process, &argv, &exe, cwd);
-        let group = table.control_group(pid).map_err(|error| error.to_string());
+        let candidate = self.candidate(process, &argv, cwd);
+        let group = self.control_group(pid);
         let groups = [&group, &self.groups.gateway, &self.groups.own].map(borrowed);
         let origin = known.origin.as_ref().map_err(String::as_str);
         let (record, named) = signs::record(&candidate, self.scene.records);
@@ -167,11 +168,20 @@ impl<'a> Examination<'a> {
         (Ownership::new(signs), named.cloned())
     }
 
+    /// Not read while the gateway is in no service: then it would say nothing.
+    fn control_group(&self, pid: i32) -> Result<String, String> {
+        match &self.groups.gateway {
+            Ok(gateway) if gateway.ends_with(".service") => {
+                self.scene.table.control_group(pid).map_err(|error| error.to_string())
+            }
+            _ => Ok(String::new()),
+        }
+    }
+
     fn candidate<'c>(
         &self,
-        process: &Process,
+        process: &'c Process,
         argv: &'c [&'c [u8]],
-        exe: &'c Result<PathBuf, String>,
         cwd: &'c Result<PathBuf, String>,
     ) -> Candidate<'c> {
         Candidate {
@@ -182,7 +192,7 @@ impl<'a> Examination<'a> {
             group: process.group,
             session: process.session,
             argv,
-            exe: exe.as_deref().map_err(String::as_str),
+            exe: Ok(Path::new(OsStr::from_bytes(&process.program))),
             cwd: cwd.as_deref().map_err(String::as_str),
         }
     }

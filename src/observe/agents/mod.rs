@@ -8,6 +8,8 @@ mod examine;
 mod guards;
 mod kind;
 mod service;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{AgentId, Gap, Source};
 
-pub(super) use gated::{Gated, SETTLES_AFTER};
+pub(super) use gated::{Gated, SETTLES_AFTER, is_settled};
 pub(super) use guard::Guard;
 pub use lock_cache::LockCache;
 pub use locks::{LocksRead, read_locks, unlisted_locks};

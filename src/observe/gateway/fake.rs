@@ -24,6 +24,7 @@ pub(super) struct FakeTable {
     ports: BTreeMap<i32, Vec<u16>>,
     hidden: Vec<i32>,
     elsewhere: Vec<i32>,
+    counts_otherwise: bool,
 }
 
 impl FakeTable {
@@ -71,6 +72,12 @@ impl FakeTable {
 
     pub(super) fn elsewhere(mut self, pid: i32) -> FakeTable {
         self.elsewhere.push(pid);
+        self
+    }
+
+    /// Start ticks here are not those that the gateway writes, as on macOS.
+    pub(super) fn counts_otherwise(mut self) -> FakeTable {
+        self.counts_otherwise = true;
         self
     }
 
@@ -162,6 +169,10 @@ impl Processes for FakeTable {
 
     fn shares_pid_namespace(&self, pid: i32) -> bool {
         !self.elsewhere.contains(&pid)
+    }
+
+    fn counts_as_the_gateway(&self) -> bool {
+        !self.counts_otherwise
     }
 
     fn is_elsewhere(&self, pid: i32) -> bool {

@@ -294,6 +294,18 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_with_ticks_of_another_system_is_neither_dead_nor_alive() {
+        let world = World::new();
+        world.lock(7, &world.config(), TICKS);
+        for table in [FakeTable::new(), FakeTable::new().title(7, "vim")] {
+            world.check(&table.counts_otherwise(), Status::Unknown, "another system");
+        }
+        world.lock(7, &world.config(), "");
+        let table = FakeTable::new().title(7, GATEWAY).listens(7, &[1]);
+        world.check(&table.counts_otherwise(), Status::Up, "");
+    }
+
+    #[test]
     fn a_lock_without_start_ticks_needs_title_and_age() {
         let world = World::new();
         world.lock(7, &world.config(), "");

@@ -34,6 +34,8 @@ pub trait Processes {
     fn listening_ports(&self, pid: i32) -> io::Result<Vec<u16>>;
     /// Returns true if it is proven that pids mean the same to `pid` and to us.
     fn shares_pid_namespace(&self, pid: i32) -> bool;
+    /// Returns true if the gateway counts start ticks as this table does.
+    fn counts_as_the_gateway(&self) -> bool;
     /// Returns true if it is proven that pids or paths mean something else to `pid` than to us:
     /// it has a pid in another namespace too, or another root. A service with a private `/tmp`
     /// is not elsewhere.
@@ -74,6 +76,10 @@ impl Processes for Table {
 
     fn shares_pid_namespace(&self, pid: i32) -> bool {
         Table::shares_pid_namespace(self, pid)
+    }
+
+    fn counts_as_the_gateway(&self) -> bool {
+        Table::counts_as_the_gateway(self)
     }
 
     fn is_elsewhere(&self, pid: i32) -> bool {

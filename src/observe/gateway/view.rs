@@ -79,6 +79,11 @@ impl<'a> View<'a> {
     fn holder(&self, claim: &Claim) -> Result<Option<Identified>, String> {
         let (table, pid) = (self.scene.table, claim.pid);
         let name = claim.path.display();
+        if claim.start_ticks.is_some() && !table.counts_as_the_gateway() {
+            return Err(format!(
+                "`{name}`: it was taken on another system, perhaps in a container"
+            ));
+        }
         let (id, started_at) = match table.sight(pid) {
             Sighting::Absent => return Ok(None),
             Sighting::Hidden => return Err(format!("`{name}`: pid {pid} cannot be seen")),

@@ -52,6 +52,12 @@ impl Captured {
         self
     }
 
+    #[expect(clippy::disallowed_methods, reason = "removes what the test itself made")]
+    pub(crate) fn without_file(&self, name: &str) -> &Captured {
+        fs::remove_file(self.root().join(name)).unwrap();
+        self
+    }
+
     pub(crate) fn without(&self, pid: i32) -> &Captured {
         fs::remove_dir_all(self.root().join(pid.to_string())).unwrap();
         self

@@ -1,7 +1,8 @@
 //! One process, looked at anew: nothing here is from the kept listing.
 //!
 //! A pid may pass to another process between two of these calls. What is to be of one process is
-//! asked between two equal [`Facts::id`].
+//! asked between two equal [`Facts::id`]. That a process is gone is certain only if
+//! [`Table::facts`] says so: for the others it may be hidden.
 
 use std::io;
 use std::path::PathBuf;
@@ -98,7 +99,8 @@ impl Table {
     }
 
     /// Returns the memory that would be free without `pid`, in bytes: its proportional share, or
-    /// all that is resident where the share may not be read. `None` if neither can be read.
+    /// all that is resident where the share may not be read. `None` if neither can be read. Costs
+    /// milliseconds: 2 for an agent of 90 MB, 7 for a gateway.
     #[must_use]
     pub fn memory(&self, pid: i32) -> Option<u64> {
         platform::memory(&self.root, pid)
@@ -122,7 +124,7 @@ impl Table {
     }
 
     /// Returns true if the process holds a listening socket, TCP or UNIX, in its own network
-    /// namespace. Costs milliseconds for a process that has sockets: ask for few.
+    /// namespace. Costs 6 ms for a process that has sockets but does not listen: ask for few.
     ///
     /// # Errors
     ///
@@ -135,10 +137,10 @@ impl Table {
     /// Returns true if it is a shell in which an agent runs a tool: one that was given a command
     /// (`-c`), and leads a session or has `CLAUDECODE=1` in its environment.
     ///
-    /// `claude` starts `/bin/bash -c 'source …/shell-snapshots/… && eval …'`, with both marks
-    /// (measured with claude-agent-acp 0.23.1). The `sh -c` by which npx starts an adapter, and
-    /// those in which claude and the adapter look around for a moment (`npm root -g`, `ps aux`),
-    /// have neither (measured with claude-agent-acp 0.25.3 under 2026.4.15).
+    /// `claude` starts `/bin/bash -c 'source …/shell-snapshots/… && eval …'`, with both marks. The
+    /// `sh -c` of an MCP server, also through npx, those in which `claude` looks around for a
+    /// moment (`npm root -g`, `ps aux`), and the one by which npx starts an adapter have neither.
+    /// Measured with claude-agent-acp 0.23.1 and 0.25.3 under the acpx runtime of 2026.4.15.
     ///
     /// # Errors
     ///
@@ -147,8 +149,9 @@ impl Table {
         platform::is_tool_shell(&self.root, pid)
     }
 
-    /// Returns the pids of the children of `id`: a cheap look for something new. One that is
-    /// started or ends meanwhile may be missing, and another one with it (proc(5)).
+    /// Returns the pids of the children of `id`, in ascending order: a cheap look for something
+    /// new, 50 µs for a gateway with its 11 threads. One that is started or ends meanwhile may be
+    /// missing, and another one with it (proc(5)).
     ///
     /// # Errors
     ///

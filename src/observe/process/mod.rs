@@ -1,4 +1,5 @@
-//! The process table, read by hand from `/proc`.
+//! The process table: on Linux read by hand from `/proc`, on macOS asked of the kernel. The path
+//! `/proc` means the live one on both.
 //!
 //! A `proc_root` other than `/proc` is a captured table: then every process fact, our own
 //! included, comes from there, and the kernel is not asked about any pid.
@@ -6,10 +7,15 @@
 //! [`Table`] is what is listed; it is kept from pass to pass and says what to look for. What is
 //! acted on is looked at anew: [`Table::sight`], [`Table::facts`] and what is beside them.
 
+#[cfg(any(target_os = "macos", test))]
+mod darwin;
 mod facts;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 mod openclaw;
+mod shell;
 mod tree;
 
 use std::io;
@@ -22,6 +28,8 @@ pub use facts::{Facts, Sockets};
 
 #[cfg(target_os = "linux")]
 use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
 
 /// One live process, as of the last refresh. Zombies and dead ones are not listed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -112,9 +120,10 @@ impl Table {
         self.refresh_at(booted_at, uptime)
     }
 
-    /// Reads the table again, `uptime` after the boot; without one everything is read anew.
+    /// Reads the table again, `uptime` after the boot (on macOS: after 1970, as its start ticks
+    /// count); without one everything is read anew.
     ///
-    /// A listed process is known by pid *and* inode of its directory. The kernel makes that
+    /// On Linux a listed process is known by pid *and* inode of its directory. The kernel makes that
     /// inode for one life of a process and never for another one under the same pid (measured
     /// on 6.18), so every refresh identifies every process, for the price of the listing. What
     /// can change within one life is read again:
@@ -185,10 +194,10 @@ impl Table {
     }
 
     /// Returns when a process with these start ticks began, by the wall clock: `booted_at` of
-    /// the last refresh plus start ticks.
+    /// the last refresh plus start ticks; on macOS the start ticks alone.
     #[must_use]
     pub fn started_at(&self, id: ProcessId) -> UnixMillis {
-        self.booted_at.plus(platform::after_boot(id.start_ticks))
+        platform::started_at(self.booted_at, self.is_live(), id.start_ticks)
     }
 
     /// Looks at `pid` anew: not at the listed state, but at the kernel's (or the captured files).
@@ -240,6 +249,13 @@ impl Table {
     #[must_use]
     pub fn is_of_first_pid_namespace(&self) -> bool {
         !self.is_live() || platform::is_first_pid_namespace(&self.root)
+    }
+
+    /// Returns true if the gateway counts start ticks as this table does. If not, whoever wrote some
+    /// into a lock has another process table, and the pid beside them says nothing here.
+    #[must_use]
+    pub fn counts_as_the_gateway(&self) -> bool {
+        !self.is_live() || platform::COUNTS_AS_THE_GATEWAY
     }
 
     /// Returns true if some listed process of a nested pid namespace is `pid` to itself, so that a

@@ -131,6 +131,11 @@ pub(super) struct Grove {
 /// One that sleeps below a shell below a shell.
 pub(super) const THREE: &str = "sh -c 'sleep 600 & wait' & wait";
 
+/// Notes every signal that a process can be told of, and beats.
+pub(super) const SENTINEL: &str = r#"
+    trap 'echo >> "$DIR/hit"' HUP INT QUIT USR1 TERM CONT
+    while :; do sleep 0.05; echo >> "$DIR/beats"; done"#;
+
 impl Grove {
     /// Runs a script of the shell, with `$DIR` for files, until it has made `size` processes.
     pub(super) fn grow(script: &str, size: usize) -> Grove {
@@ -152,6 +157,7 @@ impl Grove {
         let grove =
             Grove { root, child: RefCell::new(child), seen: RefCell::new(vec![root]), folder };
         until("the tree has grown", || tree(&[root]).len() == size);
+        grove.look();
         grove
     }
 
@@ -191,6 +197,16 @@ impl Grove {
         self.check_nothing_stands_still();
     }
 
+    /// A sentinel in this folder lives and was told nothing.
+    #[track_caller]
+    pub(super) fn check_unnoticed(&self) {
+        // A shell runs its handlers between two commands.
+        let beats = || fs::read(self.path("beats")).map_or(0, |beats| beats.len());
+        let before = beats();
+        until("two beats later", || beats() > before + 2);
+        assert!(!self.path("hit").exists());
+    }
+
     #[track_caller]
     pub(super) fn check_gone(&self) {
         assert_eq!(self.look(), []);
@@ -220,7 +236,9 @@ impl Drop for Grove {
                 signal(id, Signal::KILL);
             }
         }
-        let _ = self.child.borrow_mut().wait();
+        let mut root = self.child.borrow_mut();
+        let _ = root.kill();
+        let _ = root.wait();
     }
 }
 

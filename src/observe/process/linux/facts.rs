@@ -123,6 +123,15 @@ mod tests {
     }
 
     #[test]
+    fn a_recycled_number_has_the_facts_of_its_new_bearer() {
+        let captured = Captured::new();
+        captured.process(7, 3, 100, b"x").file("7/status", status("7").as_bytes());
+        let before = facts(captured.root(), false, 7).unwrap().id;
+        captured.process(7, 3, 101, b"x");
+        assert_ne!(facts(captured.root(), false, 7).unwrap().id, before);
+    }
+
+    #[test]
     fn two_numbers_mean_a_nested_namespace() {
         let captured = Captured::new();
         let nested = status("7").replace("NSpid:\t7", "NSpid:\t7\t1");

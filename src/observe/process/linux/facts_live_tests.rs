@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use crate::model::{ProcessId, UnixMillis};
 use crate::observe::process::Table;
+use crate::observe::process::linux::files::{Directory, gone};
 use crate::observe::process::linux::live_tests::{Sleeper, eventually, live};
 
 /// Nothing is read beforehand.
@@ -47,6 +48,18 @@ fn a_child_is_alive_then_stopped_then_a_zombie_then_gone() {
     child.0.wait().unwrap();
     assert_eq!(table.facts(alive.id.pid).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(table.exe(alive.id.pid).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_process_that_ends_between_two_reads_is_gone() {
+    let mut child = Sleeper::new();
+    let directory = Directory::open(Path::new("/proc")).unwrap().process(child.pid()).unwrap();
+    let mut stat = Vec::new();
+    directory.read("stat", 4096, &mut stat).unwrap();
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    let error = gone(directory.read("status", 4096, &mut stat).unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[test]

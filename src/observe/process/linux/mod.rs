@@ -25,6 +25,8 @@ mod unix_listener;
 
 use std::time::Duration;
 
+use crate::model::UnixMillis;
+
 pub(super) use children::direct_children;
 pub(super) use control_group::control_group;
 pub(super) use environ::environ;
@@ -47,8 +49,16 @@ pub(super) fn uptime() -> Duration {
     Duration::try_from(now).unwrap_or_default()
 }
 
+/// The gateway writes field 22 of `/proc/PID/stat` into its locks.
+pub(super) const COUNTS_AS_THE_GATEWAY: bool = true;
+
+/// Returns when a process began.
+pub(super) fn started_at(booted_at: UnixMillis, _is_live: bool, start_ticks: u64) -> UnixMillis {
+    booted_at.plus(after_boot(start_ticks))
+}
+
 /// Returns how long after the boot a start tick is.
-pub(super) fn after_boot(start_ticks: u64) -> Duration {
+fn after_boot(start_ticks: u64) -> Duration {
     let millis = u128::from(start_ticks) * 1000 / u128::from(ticks_per_second());
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }

@@ -156,6 +156,8 @@ fn a_gap_in_what_the_judgement_rests_on_holds() {
     for source in [Source::Host, Source::Processes, Source::Gateway, Source::Records] {
         check_in(orphan(), |world| world.gaps = vec![gap(source, "/x")], "orphan_process hold gap");
     }
+    let file = |world: &mut Snapshot| world.gaps = vec![gap(Source::Records, "/x/a.json")];
+    check_in(orphan(), file, "orphan_process act unreachable");
     let leases = |world: &mut Snapshot| world.gaps = vec![gap(Source::Leases, "/x")];
     check_in(orphan(), leases, "orphan_process act unreachable");
 }

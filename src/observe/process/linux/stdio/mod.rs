@@ -124,7 +124,7 @@ fn kind(link: Vec<u8>) -> EndKind {
 
 fn unreadable(errno: Errno) -> End {
     let why = match errno {
-        Errno::NOENT | Errno::SRCH => "the process has ended".to_owned(),
+        Errno::NOENT | Errno::SRCH => "there is no such process, or it is hidden".to_owned(),
         other => other.to_string(),
     };
     End { what: EndKind::Unreadable(why.clone()), peer: Peer::Unknown(why) }

@@ -2,7 +2,7 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsRawFd as _;
-use rustix::fs::{FileType, OFlags, fstat};
+use rustix::fs::OFlags;
 
 use super::{Stream, unknown};
 use crate::model::Peer;
@@ -25,20 +25,18 @@ pub(super) fn partner(
     stream: Stream,
     wanted: u64,
 ) -> rustix::io::Result<Peer> {
-    // Held by its path the pipe is not open yet, and the process cannot change what it is. By
-    // itself the name might by now be a device, or a named pipe with somebody behind it.
+    // So it is held without being opened, and the process can no longer change what it is: by now
+    // it may be a device, or a named pipe with somebody behind it.
     let held = process.file(stream.name(), OFlags::PATH)?;
     let name = format!("self/fd/{}", held.as_raw_fd());
-    let stat = fstat(&held)?;
-    let is_pipe = FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
-    if !is_pipe || stat.st_ino != wanted || inode(&table.link(&name)?) != Some(wanted) {
+    if inode(&table.link(&name)?) != Some(wanted) {
         return Ok(unknown("the descriptor was changed meanwhile"));
     }
     let mode = match stream {
         Stream::Input => OFlags::RDONLY,
         Stream::Output => OFlags::WRONLY,
     };
-    // Without it the open itself would wait for a partner that never comes.
+    // A named pipe would be waited for without it. This is none, but a look must never wait.
     let end = table.file(&name, mode | OFlags::NONBLOCK)?;
     let mut polled = [PollFd::new(&end, PollFlags::empty())];
     poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
@@ -50,6 +48,8 @@ pub(super) fn partner(
 mod tests {
     use std::os::fd::OwnedFd;
     use std::path::Path;
+
+    use rustix::fs::fstat;
 
     use super::*;
 

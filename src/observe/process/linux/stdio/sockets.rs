@@ -168,7 +168,13 @@ mod tests {
     #[test]
     fn after_an_answer_to_something_else_nothing_is_believed() {
         let too_long = [dead(), vec![0; 2000]].concat();
-        for first in [sequence(dead(), 9), dead()[..40].to_vec(), too_long, error(0), vec![0]] {
+        // Whole as far as there is room for it.
+        let mut cut = dead();
+        cut[..4].copy_from_slice(&1024_u32.to_ne_bytes());
+        cut.extend([976_u16.to_ne_bytes(), 99_u16.to_ne_bytes()].concat());
+        cut.resize(1025, 0);
+        let short = dead()[..40].to_vec();
+        for first in [sequence(dead(), 9), short, too_long, cut, error(0), vec![0]] {
             let (sockets, _kernel) = answered(&[first, sequence(dead(), 2), dead()]);
             assert!(is_unknown(&sockets.peer(7)));
             assert!(is_unknown(&sockets.peer(8)));
