@@ -3,7 +3,8 @@
 //! `cargo bench --bench process_table [-- SLEEPERS]`: on a captured table of 3,000 processes,
 //! and on `/proc`, with SLEEPERS children added. CPU time of this process, as wall time is noisy.
 //! Floors: the listing plus the stat of new processes, of which there are none here; and the
-//! stat of all, read by hand in the plainest way.
+//! stat of all, read by hand in the plainest way. A look for new processes, which comes every
+//! second, is measured below ourselves, with 30 children.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run has nothing to say")]
 
@@ -14,14 +15,17 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
-use clawarden::model::UnixMillis;
-use clawarden::observe::process::Table;
+use clawarden::model::{ProcessId, UnixMillis};
+use clawarden::observe::process::{Lineage, Offspring, Table};
 use measure::{Budget, floor, millis};
 use rustix::time::{ClockId, clock_gettime};
 use stage::processes::{self, Idle};
 
 const CAPTURED: u32 = 3000;
 const ROUNDS: usize = 100;
+const CHILDREN: usize = 30;
+/// What a look every second may take of a tenth of the idle budget of 0.1 % of the CPU, in us.
+const SHARE_OF_SECOND: f64 = 100.0;
 
 fn main() {
     // `cargo bench` adds `--bench`, `cargo test --benches` runs it without.
@@ -30,6 +34,7 @@ fn main() {
     processes::capture(captured.path(), CAPTURED, Path::new("/nowhere"), 1);
     let mut table = measure::Table::default();
     compare("captured", captured.path(), &mut table);
+    newcomers(&mut table);
     let _idle = Idle::start(sleepers);
     compare("/proc", Path::new("/proc"), &mut table);
     table.print();
@@ -61,6 +66,32 @@ fn compare(name: &str, root: &Path, report: &mut measure::Table) {
     report.row(&what("steady (floor: listing)"), "ms CPU", listing, steady, budget);
     report.row(&what("full (floor: stat of all)"), "ms CPU", full_floor, full, Budget::Any);
     report.row(&what("steady to full floor"), "ms CPU", full_floor, steady, Budget::Any);
+}
+
+/// Measures looks for new processes while nothing begins on this host, and while something does.
+fn newcomers(report: &mut measure::Table) {
+    let idle = Idle::start(CHILDREN);
+    let id = |pid| ProcessId { pid: i32::try_from(pid).unwrap(), start_ticks: 0 };
+    let root = id(std::process::id());
+    let descendants = idle.pids().map(id).collect();
+    let offspring = RefCell::new(Offspring::open(Path::new("/proc")).unwrap());
+    offspring.borrow_mut().retarget(Some(&Lineage { root, descendants }));
+    let look = || assert_eq!(offspring.borrow_mut().newcomer(), None);
+    look();
+    let all = || std::iter::once(std::process::id()).chain(idle.pids());
+    let floor = || assert_ne!(floor::children(all()), 0);
+    let [quiet] = cpu(&|| {}, [&look]).map(micros);
+    let begin = || std::thread::spawn(|| {}).join().unwrap();
+    let [floor, busy] = cpu(&begin, [&floor, &look]).map(micros);
+    let what = format!("new processes below one with {CHILDREN}");
+    let row =
+        &mut |what: String, floor, ours, budget| report.row(&what, "us CPU", floor, ours, budget);
+    row(format!("{what}: nothing began"), 0.0, quiet, Budget::AtMost(SHARE_OF_SECOND / 10.0));
+    row(format!("{what}: something began"), floor, busy, Budget::Times(1.3));
+}
+
+fn micros(time: Duration) -> f64 {
+    millis(time) * 1e3
 }
 
 /// Returns the median CPU time of each, after `before`, which is not counted. They take turns, so

@@ -7,7 +7,7 @@
 //! `plan` run the same pass; a dry run is the same pass without its second half.
 //!
 //! ```text
-//!  inotify · process start and exit · timer · signal ──Wake──▶ daemon ──▶ pass
+//!  inotify · process start, exit · timer · signal ──Wake──▶ daemon ──▶ pass
 //!
 //!    observe ──Snapshot──▶ policy ──Verdicts──▶ plan ──▶ act ──Outcome──▶ journal
 //!                  ▲ History (first seen, looks, last acted, off switches) ───┘
@@ -31,7 +31,7 @@
 //! | [`config`] | YAML to checked values, every problem at once | `model`, settings of `policy` and `plan` |
 //! | [`pass`] | one pass | all above |
 //! | [`report`] | a pass as text and JSON | `model` |
-//! | [`daemon`] | the loop: wakes, signals, the service manager | `observe::watch` |
+//! | [`daemon`] | the loop: wakes, signals, the service manager | `observe::{watch, process}` |
 //! | [`cli`] | one file per command | all |
 //!
 //! `model`, `format`, `policy` and `plan` are pure: no clock, no file, no process, no log. Clippy

@@ -46,6 +46,13 @@ pub(crate) fn stat(root: &Path, pid: u32) -> Option<u64> {
     fields.split(' ').nth(20).and_then(|field| field.parse().ok())
 }
 
+/// Reads the children of the first thread of each.
+pub(crate) fn children(pids: impl Iterator<Item = u32>) -> usize {
+    let mut buffer = [0; 4096];
+    let read = |pid| File::open(format!("/proc/{pid}/task/{pid}/children"))?.read(&mut buffer);
+    pids.map(read).filter_map(std::io::Result::ok).sum()
+}
+
 /// Looks at the modification time of each.
 pub(crate) fn stamps(paths: &[PathBuf]) -> u64 {
     paths.iter().filter_map(|path| fs::metadata(path).ok()).map(|meta| meta.len()).sum()

@@ -68,6 +68,10 @@ impl Idle {
         let children = (0..count).map(|_| start(end.try_clone().unwrap())).collect();
         Idle { held: Some(held), children }
     }
+
+    pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.children.iter().map(Child::id)
+    }
 }
 
 impl Drop for Idle {

@@ -1,5 +1,7 @@
 //! `explain`: everything about one subject.
 
+mod process;
+
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -10,18 +12,20 @@ use super::{Failure, Global, output};
 use crate::exit::Exit;
 use crate::journal::{HistoryFilter, Journal};
 use crate::model::{
-    ActReason, Decision, HoldReason, Policy, SessionKey, Status, Subject, SubjectKind, Version,
-    span,
+    ActReason, Decision, HoldReason, Policy, ProcessId, SessionKey, Status, Subject, SubjectKind,
+    Version, span,
 };
 use crate::observe::files::Keep;
+use crate::pass::Passes;
 use crate::report::{self, Entry, KeptLane, PassReport};
 use crate::text::escape;
+use process::Asked;
 
 /// The evidence, the verdict and the next step
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Explain {
-    /// A lane's session key, a lock's path, the end of either, a session id, or the pid of an agent
-    /// or a holder
+    /// A lane's session key, a lock's path, the end of either, a session id, or the pid of any
+    /// process
     subject: String,
 }
 
@@ -34,13 +38,23 @@ pub(super) fn explain(global: &Global, command: &Explain) -> Result<Exit, Failur
     let mut passes = setup.looking()?;
     let key: SessionKey = command.subject.as_str().into();
     passes.observer.keep(Keep::RunningAnd(key.clone()));
+    let asked = Asked::read(&command.subject);
+    if let Some(asked) = asked {
+        passes.observer.ask_for(asked.pid);
+    }
     let mut report = passes.run(&|| false)?;
     report.invocation = global.invocation();
     let lane = report.kept.iter().find(|lane| lane.key == key);
-    let entries = matching(&report, lane, &wanted, &command.subject);
+    let sought = Sought {
+        given: &command.subject,
+        wanted: &wanted,
+        lane,
+        process: asked.filter(|_| lane.is_none()),
+    };
+    let entries = matching(&report, &sought);
     if entries.is_empty() {
         let earlier = earlier(&passes.journal, &wanted)?;
-        return unjudged(global, &report, &wanted, lane.is_some(), &earlier);
+        return unjudged(global, &report, &sought, &earlier, &passes);
     }
     let mut text = String::new();
     if !global.json {
@@ -49,10 +63,11 @@ pub(super) fn explain(global: &Global, command: &Explain) -> Result<Exit, Failur
     }
     for entry in entries {
         let earlier = earlier(&passes.journal, &entry.verdict.subject.id)?;
+        let more = More { earlier: &earlier, recognition: recognition(entry, &passes) };
         if global.json {
-            text.push_str(&format!("{}\n", object(&report, entry, &earlier)));
+            text.push_str(&format!("{}\n", object(&report, entry, &more)));
         } else {
-            let _ = write(&report, entry, &earlier, global.color.paint(), &mut text);
+            let _ = write(&report, entry, &more, global.color.paint(), &mut text);
         }
     }
     let text = if global.json { text } else { report::shortened(&text, &report) };
@@ -60,17 +75,56 @@ pub(super) fn explain(global: &Global, command: &Explain) -> Result<Exit, Failur
     Ok(Exit::Success)
 }
 
-/// The subject named exactly, with the locks on its transcript if it is a lane: one of them may
-/// be why it does not answer. Else those whose id, session or pid is as it was `given`.
-fn matching<'a>(
-    report: &'a PassReport,
-    lane: Option<&KeptLane>,
-    wanted: &str,
-    given: &str,
-) -> Vec<&'a Entry> {
+/// What somebody wants explained.
+struct Sought<'a> {
+    /// As it was written.
+    given: &'a str,
+    /// As it may be called in reports.
+    wanted: &'a str,
+    /// The lane that is called so.
+    lane: Option<&'a KeptLane>,
+    /// The process that is meant otherwise.
+    process: Option<Asked>,
+}
+
+/// What is told of a subject beside its judgement.
+struct More<'a> {
+    earlier: &'a [Value],
+    /// Why a process is no agent.
+    recognition: Option<Value>,
+}
+
+/// Says why a process is no agent.
+fn recognition(entry: &Entry, passes: &Passes) -> Option<Value> {
+    let verdict = &entry.verdict;
+    let why = match &verdict.decision {
+        Decision::Hold(why) => why,
+        Decision::Act(..) | Decision::Observe(..) => return None,
+    };
+    let is_none = *why == HoldReason::NotAnAgent
+        || verdict.evidence.0.get("what").is_some_and(|what| what == "no agent");
+    let id = ProcessId::from_subject_id(&verdict.subject.id).filter(|_| is_none)?;
+    let process = passes.observer.listed(id.pid).filter(|process| process.id == id)?;
+    let families = &passes.config.policies.orphan_process.families;
+    Some(process::recognition(process, families.iter().map(|rule| &rule.family)))
+}
+
+/// The subject named exactly, with the locks on its transcript if it is a lane, or those that it
+/// holds if it is a process: one of them may be why a lane does not answer. Else those whose id,
+/// session or pid is as it was given.
+fn matching<'a>(report: &'a PassReport, sought: &Sought<'_>) -> Vec<&'a Entry> {
+    let given = sought.given;
+    let evidence = |entry: &Entry, name: &str| match entry.verdict.evidence.0.get(name) {
+        Some(Value::String(text)) => text == given,
+        Some(Value::Number(number)) => number.to_string() == given,
+        _ => false,
+    };
     let exact = |entry: &&Entry| {
-        let id = &entry.verdict.subject.id;
-        id == wanted || lane.is_some_and(|lane| lane.locks.contains(id))
+        let subject = &entry.verdict.subject;
+        subject.id == sought.wanted
+            || sought.lane.is_some_and(|lane| lane.locks.contains(&subject.id))
+            || sought.process.is_some_and(|asked| asked.is(subject))
+            || sought.process.is_some() && evidence(entry, "holder_pid")
     };
     let exact: Vec<_> = report.entries.iter().filter(exact).collect();
     if !exact.is_empty() {
@@ -78,16 +132,10 @@ fn matching<'a>(
     }
     let lock_of_session = format!("/{given}.jsonl.lock");
     let names = |entry: &&Entry| {
-        let verdict = &entry.verdict;
-        let evidence = |name: &str| match verdict.evidence.0.get(name) {
-            Some(Value::String(text)) => text == given,
-            Some(Value::Number(number)) => number.to_string() == given,
-            _ => false,
-        };
-        is_end(&verdict.subject, given)
-            || verdict.subject.id.ends_with(&lock_of_session)
-            || evidence("session_id")
-            || evidence("holder_pid")
+        let subject = &entry.verdict.subject;
+        is_end(subject, given)
+            || subject.id.ends_with(&lock_of_session)
+            || evidence(entry, "session_id")
     };
     report.entries.iter().filter(names).collect()
 }
@@ -111,43 +159,56 @@ fn earlier(journal: &Journal, subject: &str) -> Result<Vec<Value>, Failure> {
     Ok(journal.actions(&filter)?.iter().map(history::action).collect())
 }
 
-/// A lane that does not run, or what was repaired and is gone: there is no judgement to explain.
+/// A lane that does not run, a process that no rule asks for, or what was repaired and is gone:
+/// there is no judgement to explain.
 fn unjudged(
     global: &Global,
     report: &PassReport,
-    subject: &str,
-    is_lane: bool,
+    sought: &Sought<'_>,
     earlier: &[Value],
+    passes: &Passes,
 ) -> Result<Exit, Failure> {
-    let shown = escape(subject);
-    if is_lane || !earlier.is_empty() {
-        let text = match is_lane {
-            true => format!("{shown} is a lane that does not say `running`"),
-            false => format!("{shown} is not there any more"),
-        };
-        let mut lines = format!("{text}: there is nothing to judge\n");
-        // Writing to a String cannot fail.
-        let _ = write_earlier(earlier, &mut lines);
-        output(&match global.json {
-            true => format!("{}\n", unjudged_object(report, subject, &text, earlier)),
-            false => report::shortened(&lines, report),
-        })?;
-        return Ok(Exit::Success);
+    let shown = escape(sought.wanted);
+    let absence = sought.process.map(|asked| asked.absence(&passes.observer));
+    let text = match &absence {
+        _ if sought.lane.is_some() => format!("{shown} is a lane that does not say `running`"),
+        Some(None) => format!("{shown} is a process, and orphan_process is off for it"),
+        _ if !earlier.is_empty() => format!("{shown} is not there any more"),
+        _ => return Err(Failure::new(Exit::Usage, unknown(report, &shown, absence.flatten()))),
+    };
+    let mut lines = format!("{text}: there is nothing to judge\n");
+    // Writing to a String cannot fail.
+    let _ = write_earlier(earlier, &mut lines);
+    output(&match global.json {
+        true => format!("{}\n", unjudged_object(report, sought, &text, earlier)),
+        false => report::shortened(&lines, report),
+    })?;
+    Ok(Exit::Success)
+}
+
+fn unknown(report: &PassReport, shown: &str, absence: Option<String>) -> String {
+    if let Some(absence) = absence {
+        return absence;
     }
     let gaps =
         if report.gaps.is_empty() { "" } else { "; not everything could be seen (clawarden plan)" };
-    let text = format!(
-        "{shown} is no lane, lock or agent of {}{gaps}; see clawarden plan --all",
+    format!(
+        "{shown} is no lane, lock or process of {}{gaps}; see clawarden plan --all",
         escape(&report.gateway.state_dir.to_string_lossy())
-    );
-    Err(Failure::new(Exit::Usage, text))
+    )
 }
 
-fn unjudged_object(report: &PassReport, subject: &str, text: &str, earlier: &[Value]) -> Value {
-    let lane = json!({ "kind": "lane", "id": subject });
+fn unjudged_object(
+    report: &PassReport,
+    sought: &Sought<'_>,
+    text: &str,
+    earlier: &[Value],
+) -> Value {
+    let kind = if sought.process.is_some() { "process" } else { "lane" };
+    let subject = json!({ "kind": kind, "id": sought.wanted });
     json!({
         "schema": "clawarden.explain/v1",
-        "subject": earlier.first().map_or(lane, |action| action["subject"].clone()),
+        "subject": earlier.first().map_or(subject, |action| action["subject"].clone()),
         "decision": null,
         "reason": { "code": null, "text": text },
         "gateway": report::gateway(&report.gateway),
@@ -174,7 +235,7 @@ fn write_head(
 fn write(
     report: &PassReport,
     entry: &Entry,
-    earlier: &[Value],
+    more: &More<'_>,
     paint: report::Paint,
     out: &mut String,
 ) -> std::fmt::Result {
@@ -184,15 +245,21 @@ fn write(
     for (name, value) in &entry.verdict.evidence.0 {
         write_fact(name, value, 2, out)?;
     }
+    if let Some(recognition) = &more.recognition {
+        writeln!(out, "\nwhy it is no agent")?;
+        for (name, value) in recognition.as_object().into_iter().flatten() {
+            write_fact(name, value, 2, out)?;
+        }
+    }
     writeln!(out, "\nthe gateway itself\n  {}", gateway_repairs(report, entry))?;
     writeln!(out, "\nnext\n  {}", next_step(report, entry))?;
-    write_earlier(earlier, out)
+    write_earlier(more.earlier, out)
 }
 
 /// One fact a line; facts that have parts stand above them.
 fn write_fact(name: &str, value: &Value, indent: usize, out: &mut String) -> std::fmt::Result {
     let name = escape(name);
-    let width = 22_usize.saturating_sub(indent);
+    let width = 26_usize.saturating_sub(indent);
     match value {
         Value::Object(parts) => {
             writeln!(out, "{:indent$}{name}", "")?;
@@ -227,13 +294,16 @@ fn write_earlier(earlier: &[Value], out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn object(report: &PassReport, entry: &Entry, earlier: &[Value]) -> Value {
+fn object(report: &PassReport, entry: &Entry, more: &More<'_>) -> Value {
     let mut value = report::entry(entry);
     if let Some(object) = value.as_object_mut() {
         object.insert("gateway".to_owned(), report::gateway(&report.gateway));
         object.insert("gateway_repairs".to_owned(), gateway_repairs(report, entry).into());
         object.insert("next".to_owned(), next_step(report, entry).into());
-        object.insert("earlier".to_owned(), earlier.into());
+        object.insert("earlier".to_owned(), more.earlier.into());
+        if let Some(recognition) = &more.recognition {
+            object.insert("recognition".to_owned(), recognition.clone());
+        }
     }
     let mut all = json!({ "schema": "clawarden.explain/v1" });
     if let (Some(all), Some(object)) = (all.as_object_mut(), value.as_object_mut()) {
@@ -286,6 +356,9 @@ fn next_step(report: &PassReport, entry: &Entry) -> String {
             "set policies.{}.mode to enforce in the configuration to have it repaired",
             entry.verdict.policy
         ),
+        Decision::Hold(HoldReason::NotAnAgent) => {
+            "nothing to do; only agents are ever ended".to_owned()
+        }
         Decision::Hold(HoldReason::Protected { .. }) => format!("{command} unprotect {id}"),
         Decision::Hold(HoldReason::Paused { .. }) => format!("{command} resume"),
         Decision::Hold(HoldReason::NotOwner { uid }) => {

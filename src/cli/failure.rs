@@ -1,6 +1,7 @@
 //! How a command fails: an exit code and one message that names the object and the next step.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{ErrorKind, Write};
 
 use crate::config::Problems;
@@ -43,6 +44,12 @@ impl Failure {
         // Nobody is left to be told if this fails.
         let _ = writeln!(std::io::stderr(), "clawarden: {}", self.message);
         self.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

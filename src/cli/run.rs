@@ -10,7 +10,8 @@ use crate::config;
 use crate::daemon::{self, PassSummary, Settings, StopFlag, Wake};
 use crate::exit::Exit;
 use crate::journal::InstanceError;
-use crate::model::{Decision, HoldReason, ProcessId};
+use crate::model::{Decision, HoldReason, Mode, ProcessId};
+use crate::observe::process::Lineage;
 use crate::observe::watch::WatchSet;
 use crate::pass::{PassError, Passes};
 use crate::report::{self, PassReport};
@@ -185,6 +186,7 @@ impl daemon::Pass for Watchdog {
                     status_line: report::status_line(&report),
                     watch,
                     holders: self.holders(&report),
+                    lineage: self.lineage(&report),
                     next_look: next_look(&report, self.passes.config.confirm.gap),
                 }
             }
@@ -241,6 +243,21 @@ impl Watchdog {
         holders.sort_unstable();
         holders.dedup();
         holders
+    }
+
+    /// The gateway and everything below it, if it matters who descends from it.
+    fn lineage(&self, report: &PassReport) -> Option<Lineage> {
+        let policies = &self.passes.config.policies;
+        let modes = [
+            policies.orphan_process.mode,
+            policies.leaked_process.mode,
+            policies.runaway_agent.mode,
+        ];
+        if !self.passes.observer.is_live() || modes == [Mode::Off; 3] {
+            return None;
+        }
+        let root = report.gateway.process?.id;
+        Some(Lineage { root, descendants: report.descendants.clone() })
     }
 }
 

@@ -68,10 +68,11 @@ fn screen(global: &Global, passes: &mut Passes, report: &PassReport) -> Result<S
         text.push_str(&format!("\ngateway memory  {memory}\n"));
     }
     if report.agents.ours > 0 {
-        let (count, mib) = (report.agents.ours, report.agents.ours_resident >> 20);
-        text.push_str(&format!(
-            "\nits agents      {count} processes, {mib} MiB with their tools\n"
-        ));
+        let mib = report.agents.ours_resident >> 20;
+        text.push_str(&match report.agents.ours {
+            1 => format!("\nits agents      1 process, {mib} MiB with its tools\n"),
+            count => format!("\nits agents      {count} processes, {mib} MiB with their tools\n"),
+        });
     }
     text.push_str(&match daemon {
         Some(pid) => format!("\nclawarden runs as pid {pid}\n"),

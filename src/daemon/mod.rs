@@ -1,9 +1,10 @@
 //! The loop: waits for a reason to look, then runs one pass. Knows nothing of what a pass does.
 //!
 //! A [`Wake`] says "look now" and no more. Every pass looks at everything, so a lost event costs
-//! at most one interval, never correctness. Bursts of file events are folded (`pace`); the exit
-//! of a watched process is served at once; a stop is noticed between two actions of a pass
-//! ([`StopFlag`]) and is never starved.
+//! at most one interval, never correctness. Bursts of file events are folded (`pace`), and so are
+//! new processes below the gateway, which also have a budget; the exit of a watched process is
+//! served at once; a stop is noticed between two actions of a pass ([`StopFlag`]) and is never
+//! starved.
 //!
 //! A stop lets the action in hand end. Further stop signals change nothing, because half an
 //! action is worse than a late end; but after [`STOP_WITHIN`] the process ends anyway and says
@@ -15,6 +16,11 @@ mod pace;
 mod serve;
 mod signals;
 mod sources;
+#[cfg(target_os = "linux")]
+mod starts;
+#[cfg(not(target_os = "linux"))]
+#[path = "starts_unseen.rs"]
+mod starts;
 #[cfg(target_os = "linux")]
 mod supervisor;
 #[cfg(not(target_os = "linux"))]
@@ -30,6 +36,7 @@ use thiserror::Error;
 use tracing::error;
 
 use crate::model::ProcessId;
+use crate::observe::process::Lineage;
 use crate::observe::watch::{Watch, WatchSet};
 use deadline::Deadline;
 use signals::Signals;
@@ -78,6 +85,9 @@ pub struct PassSummary {
     /// Live processes whose exit is worth a look: lock holders and the gateway. Only the first
     /// 256 are watched, on macOS 64. Empty where processes come from a captured table.
     pub holders: Vec<ProcessId>,
+    /// The gateway and what was seen below it. A new process there is worth a look. Nothing where
+    /// processes come from a captured table.
+    pub lineage: Option<Lineage>,
     /// In how long something becomes due, if that is before the interval has passed.
     pub next_look: Option<Duration>,
 }
@@ -138,6 +148,7 @@ fn end_late() {
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
+    use crate::observe::process::family::Family;
     use nix::sys::signal::{Signal, raise};
     use std::path::Path;
     use std::process::{Child, Command};
@@ -146,6 +157,8 @@ mod tests {
     struct Story {
         root: tempfile::TempDir,
         holder: Child,
+        gateway: Family,
+        started: Option<i32>,
         seen: Vec<Wake>,
         reloads: usize,
         saw_stop: bool,
@@ -174,6 +187,7 @@ mod tests {
                 3 => raise(Signal::SIGHUP).unwrap(),
                 4 => write(&self.path("etc/clawarden.yaml")),
                 5 => raise(Signal::SIGUSR1).unwrap(),
+                6 => self.started = Some(self.gateway.child()),
                 _ => {
                     raise(Signal::SIGTERM).unwrap();
                     self.saw_stop = stop.is_set();
@@ -189,6 +203,7 @@ mod tests {
             PassSummary {
                 watch: WatchSet { folders: vec![self.path("sessions")] },
                 holders: vec![self.holder()],
+                lineage: Some(self.gateway.lineage(&[])),
                 ..PassSummary::default()
             }
         }
@@ -213,7 +228,15 @@ mod tests {
         let holder = Command::new("sleep").arg("600").spawn().unwrap();
         let config = vec![root.path().join("etc/clawarden.yaml")];
         let settings = Settings { interval: Duration::from_secs(600), config };
-        let mut story = Story { root, holder, seen: Vec::new(), reloads: 0, saw_stop: false };
+        let mut story = Story {
+            root,
+            holder,
+            gateway: Family::new(),
+            started: None,
+            seen: Vec::new(),
+            reloads: 0,
+            saw_stop: false,
+        };
         run(settings, &mut story).unwrap();
 
         let pid = i32::try_from(std::process::id()).unwrap();
@@ -227,6 +250,7 @@ mod tests {
                 Wake::Reload { sender },
                 Wake::ConfigChanged,
                 Wake::Requested { sender },
+                Wake::ProcessStarted(story.started.unwrap()),
             ]
         );
         assert_eq!(story.reloads, 2);

@@ -18,6 +18,15 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// something that is always due cannot keep us busy too.
 const SPACING: Duration = Duration::from_millis(500);
 
+/// A gateway that starts a tool every second must not make us look every second: in the long run
+/// one pass in this time is for new processes.
+const STARTS_EVERY: Duration = Duration::from_secs(5);
+
+/// So many passes for new processes may come closer than that: a oneshot run starts something in
+/// each of its 10 s, and what matters of it is a child of the gateway for 2 s (2026.4.15,
+/// measured).
+const STARTS_AT_ONCE: u32 = 10;
+
 /// No instant is put further away, so that no setting overflows the clock.
 const LATEST: Duration = Duration::from_hours(24);
 
@@ -29,6 +38,10 @@ pub(super) struct Pace {
     timer: Instant,
     /// When a pass may run at the earliest.
     free: Instant,
+    /// Processes began that no pass has looked at yet; the pid of the first.
+    started: Option<i32>,
+    /// Until when the passes for new processes have used up their share.
+    spent: Instant,
     burst: Option<Burst>,
 }
 
@@ -43,7 +56,7 @@ struct Burst {
 impl Pace {
     /// Makes a pace whose first pass is due `now`.
     pub(super) fn new(interval: Duration, now: Instant) -> Pace {
-        Pace { interval, timer: now, free: now, burst: None }
+        Pace { interval, timer: now, free: now, started: None, spent: now, burst: None }
     }
 
     /// Takes in a change.
@@ -53,10 +66,19 @@ impl Pace {
         burst.config |= change == Change::Config;
     }
 
+    /// Takes in that a process began.
+    pub(super) fn started(&mut self, pid: i32) {
+        self.started.get_or_insert(pid);
+    }
+
     /// Takes in the end of a pass, which may name the next look, and forgets what led to it.
     ///
     /// The interval counts from here, so ticks that were missed are not made up for.
-    pub(super) fn passed(&mut self, next_look: Option<Duration>, now: Instant) {
+    pub(super) fn passed(&mut self, wake: &Wake, next_look: Option<Duration>, now: Instant) {
+        if matches!(wake, Wake::ProcessStarted(_)) {
+            self.spent = self.spent.max(now) + STARTS_EVERY;
+        }
+        self.started = None;
         self.burst = None;
         self.free = now + SPACING;
         let wait = next_look.map_or(self.interval, |due| due.min(self.interval));
@@ -71,7 +93,15 @@ impl Pace {
     /// Returns when the next pass is to run if nothing else happens.
     pub(super) fn next(&self) -> Instant {
         let burst = self.burst.map(|burst| (burst.last + QUIET).min(burst.first + PATIENCE));
-        burst.map_or(self.timer, |burst| burst.min(self.timer)).max(self.free)
+        let start = self.started.map(|_| self.affordable());
+        let earliest = burst.into_iter().chain(start).fold(self.timer, Instant::min);
+        earliest.max(self.free)
+    }
+
+    /// When the next pass for new processes may run.
+    fn affordable(&self) -> Instant {
+        let ahead = STARTS_EVERY * (STARTS_AT_ONCE - 1);
+        self.spent.checked_sub(ahead).unwrap_or(self.free)
     }
 
     /// Returns why a pass runs at [`Pace::next`].
@@ -79,7 +109,10 @@ impl Pace {
         match self.burst {
             Some(burst) if burst.config => Wake::ConfigChanged,
             Some(_) => Wake::FileChanged,
-            None => Wake::Tick,
+            None => match self.started {
+                Some(pid) if self.affordable() <= self.next() => Wake::ProcessStarted(pid),
+                _ => Wake::Tick,
+            },
         }
     }
 }
@@ -95,7 +128,7 @@ mod tests {
         let at = |ms| zero + Duration::from_millis(ms);
         let mut pace = Pace::new(Duration::from_secs(10), zero);
         assert_eq!(pace.next(), zero, "the first pass is due at once");
-        pace.passed(next_look.map(Duration::from_millis), zero);
+        pace.passed(&Wake::Tick, next_look.map(Duration::from_millis), zero);
         for &ms in changes {
             pace.changed(Change::Files, at(ms));
         }
@@ -146,14 +179,66 @@ mod tests {
         pace.changed(Change::Config, zero);
         pace.changed(Change::Files, zero);
         assert_eq!(pace.wake(), Wake::ConfigChanged);
-        pace.passed(None, zero);
+        pace.started(7);
+        assert_eq!(pace.wake(), Wake::ConfigChanged);
+        pace.passed(&Wake::ConfigChanged, None, zero);
         assert_eq!(pace.wake(), Wake::Tick);
+    }
+
+    /// A pace that has spent all it may on new processes at 0, with an interval of 10 s.
+    fn spent() -> (Pace, Instant) {
+        let zero = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(10), zero);
+        for pid in 0..10 {
+            pace.started(pid);
+            assert_eq!((pace.wake(), pace.next()), (Wake::ProcessStarted(pid), pace.free));
+            pace.passed(&Wake::ProcessStarted(pid), None, zero);
+        }
+        pace.started(7);
+        pace.started(8);
+        (pace, zero)
+    }
+
+    #[test]
+    fn new_processes_are_looked_at_at_once_until_their_share_is_spent() {
+        let (mut pace, zero) = spent();
+        for seconds in [5, 10, 15] {
+            let due = zero + Duration::from_secs(seconds);
+            assert_eq!((pace.wake(), pace.next()), (Wake::ProcessStarted(7), due));
+            pace.passed(&Wake::ProcessStarted(7), None, due);
+            pace.started(7);
+        }
+    }
+
+    #[test]
+    fn their_share_grows_again_and_no_further_than_at_first() {
+        let (mut pace, zero) = spent();
+        let later = zero + Duration::from_hours(1);
+        for _ in 0..10 {
+            pace.passed(&Wake::ProcessStarted(7), None, later);
+            pace.started(7);
+        }
+        assert_eq!(pace.next() - later, STARTS_EVERY);
+    }
+
+    #[test]
+    fn other_passes_serve_new_processes_for_nothing() {
+        let (mut pace, zero) = spent();
+        pace.changed(Change::Files, zero);
+        assert_eq!((pace.wake(), pace.next()), (Wake::FileChanged, pace.free));
+        pace.passed(&Wake::FileChanged, None, zero);
+        assert_eq!((pace.wake(), pace.next()), (Wake::Tick, pace.timer));
+        pace.started(9);
+        assert_eq!(pace.next(), zero + STARTS_EVERY, "as before");
+        pace.passed(&Wake::Tick, Some(Duration::from_secs(3)), zero);
+        pace.started(9);
+        assert_eq!(pace.wake(), Wake::Tick, "the timer comes first");
     }
 
     #[test]
     fn extreme_times_do_not_panic() {
         let mut pace = Pace::new(Duration::MAX, Instant::now());
-        pace.passed(Some(Duration::MAX), Instant::now());
+        pace.passed(&Wake::Tick, Some(Duration::MAX), Instant::now());
         assert!(pace.next() > Instant::now());
     }
 }

@@ -89,6 +89,7 @@ impl<P: Pass, S: Sources> Course<'_, P, S> {
                 event = self.sources.next() => match event {
                     Event::Signal(wake) => return wake,
                     Event::Exited(id) => return Wake::ProcessExited(id),
+                    Event::Started(pid) => self.pace.started(pid),
                     Event::Changed(change) => self.pace.changed(change, Instant::now()),
                 },
                 () = time::sleep_until(timer) => {}
@@ -101,13 +102,15 @@ impl<P: Pass, S: Sources> Course<'_, P, S> {
         match wake {
             Wake::Reload { .. } | Wake::ConfigChanged => self.reload(wake),
             Wake::Requested { .. } => info!("looking: {wake}"),
-            Wake::Tick | Wake::FileChanged | Wake::ProcessExited(_) | Wake::Stop { .. } => {
-                debug!("looking: {wake}");
-            }
+            Wake::Tick
+            | Wake::FileChanged
+            | Wake::ProcessExited(_)
+            | Wake::ProcessStarted(_)
+            | Wake::Stop { .. } => debug!("looking: {wake}"),
         }
         let summary = self.pass.pass(wake, self.stop);
         let now = Instant::now();
-        self.pace.passed(summary.next_look, now);
+        self.pace.passed(wake, summary.next_look, now);
         if self.sources.retarget(&summary) {
             self.pace.changed(Change::Files, now);
         }
@@ -221,7 +224,7 @@ mod tests {
             }
             let watch = WatchSet::default();
             let status_line = format!("pass {}", self.seen.len());
-            PassSummary { status_line, watch, holders: Vec::new(), next_look: self.next_look }
+            PassSummary { status_line, watch, next_look: self.next_look, ..PassSummary::default() }
         }
 
         fn reload(&mut self) -> Result<Duration, String> {
@@ -294,6 +297,26 @@ mod tests {
             [(3, Event::Exited(id)), (4, Event::Signal(requested)), (5, Event::Signal(STOP))];
         let want = [(0, Wake::Tick), (3, Wake::ProcessExited(id)), (4, requested)];
         assert_eq!(run(&events).await, want);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_begins_is_looked_at_at_once() {
+        let events = [(3_000, Event::Started(7)), (5_000, Event::Signal(STOP))];
+        assert_eq!(run(&events).await, [(0, Wake::Tick), (3_000, Wake::ProcessStarted(7))]);
+    }
+
+    /// A thousand starts in 100 s: at most ten passes at first, then one in 5 s.
+    #[tokio::test(start_paused = true)]
+    async fn a_storm_of_new_processes_is_a_bounded_number_of_passes() {
+        let storm = (0..1_000_u16).map(|n| (1_000 + u64::from(n) * 100, Event::Started(n.into())));
+        let events: Vec<_> = storm.chain([(150_000, Event::Signal(STOP))]).collect();
+        let (mut script, mut note) = bed(&events);
+        let seen = play(&mut script, &mut note).await;
+        let for_them = |(_, wake): &&(u64, Wake)| matches!(wake, Wake::ProcessStarted(_));
+        let count = seen.iter().filter(for_them).count();
+        assert!((25..=30).contains(&count), "{count} of {seen:?}");
+        let last = seen.iter().rev().find(for_them).unwrap();
+        assert!((100_900..=105_900).contains(&last.0), "the last are not forgotten: {last:?}");
     }
 
     #[tokio::test(start_paused = true)]

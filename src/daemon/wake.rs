@@ -14,6 +14,8 @@ pub enum Wake {
     FileChanged,
     /// A process that holds a lock, or the gateway itself, ended. Others may have too.
     ProcessExited(ProcessId),
+    /// A process with this pid began below the gateway. Others may have too.
+    ProcessStarted(i32),
     /// Somebody asked for a pass (SIGUSR1).
     Requested {
         /// Who, as far as the kernel says.
@@ -41,6 +43,7 @@ impl fmt::Display for Wake {
             Wake::Tick => f.write_str("timer"),
             Wake::FileChanged => f.write_str("file change"),
             Wake::ProcessExited(id) => write!(f, "end of {id}"),
+            Wake::ProcessStarted(pid) => write!(f, "start of pid {pid}"),
             Wake::Requested { sender } => write!(f, "request{}", From(sender)),
             Wake::Reload { sender } => write!(f, "request to reload{}", From(sender)),
             Wake::Stop { sender, signal } => {

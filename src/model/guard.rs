@@ -67,6 +67,7 @@ impl fmt::Display for Guard {
             Guard::Ourselves => f.write_str("is clawarden or above it"),
             Guard::Init => f.write_str("is the init process"),
             Guard::OpenClaw => f.write_str("is an OpenClaw process"),
+            Guard::Service(role) if role.starts_with('a') => write!(f, "is an {role}"),
             Guard::Service(role) => write!(f, "is a {role}"),
             Guard::OtherUser(uid) => write!(f, "belongs to uid {uid}"),
             Guard::OtherNamespace => f.write_str("lives in another pid namespace"),

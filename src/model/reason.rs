@@ -160,7 +160,7 @@ reasons! {
         /// Its environment leads to another state directory.
         OtherStateDir { path: String } => "other_state_dir", "it belongs to another state directory, {path}";
         /// It is no agent of any family.
-        NotAnAgent => "not_an_agent", "a gateway left it behind, but it is no agent; it may be wanted";
+        NotAnAgent => "not_an_agent", "it is no agent of any family; somebody may want it";
         /// Its family's mark is missing: somebody started it for himself.
         NotMarked => "not_marked", "its environment lacks the mark of its family; somebody may have started it for himself";
         /// Somebody can talk to it, or hear it.

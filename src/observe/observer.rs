@@ -16,7 +16,7 @@ use super::holders::Holders;
 use super::host::{self, HostError};
 use super::kept::Kept;
 use super::locate::{Install, StoreRef, session_folders, stores};
-use super::process::Table;
+use super::process::{Process, Table};
 use super::settings::Settings;
 use super::tasks;
 use crate::model::{
@@ -128,6 +128,18 @@ impl Observer {
         self.agents.ask_for(pid);
     }
 
+    /// Returns the process that the last look listed under `pid`.
+    #[must_use]
+    pub fn listed(&self, pid: i32) -> Option<&Process> {
+        self.table.get(pid)
+    }
+
+    /// Looks at `pid` anew.
+    #[must_use]
+    pub fn sight(&self, pid: i32) -> Sighting {
+        self.table.sight(pid)
+    }
+
     /// Returns the running boot.
     ///
     /// # Errors
@@ -172,7 +184,7 @@ impl Observer {
         gaps.append(&mut sight.gaps);
         let process = sight.gateway.process.map(|process| process.id);
         self.renew_ledger(&host, process, is_fresh, now);
-        let agents = self.look_at_agents(&era, &host, process, &mut gaps, now);
+        let agents = self.look_at_agents(&era, &host, &sight, &mut gaps, now);
         let open_subagents = self.open_subagents(&era, &lanes, &mut gaps, now);
         let task_lanes = self.task_lanes(&era, &lanes, sight.gateway.status, &mut gaps, now);
         Ok(Snapshot {

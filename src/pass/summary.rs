@@ -36,6 +36,7 @@ pub(super) fn report(
         dry_run: reach == Reach::DryRun,
         kept: snapshot.lanes.iter().map(|lane| kept(lane, &snapshot)).collect(),
         holders: snapshot.locks.iter().filter_map(crate::model::Lock::live_holder).collect(),
+        descendants: snapshot.gateway_children.iter().map(|(id, _)| *id).collect(),
         gateway: snapshot.gateway,
         gaps: snapshot.gaps,
         entries,

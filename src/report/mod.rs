@@ -32,6 +32,8 @@ pub struct PassReport {
     pub kept: Vec<KeptLane>,
     /// Live holders of locks.
     pub holders: Vec<ProcessId>,
+    /// Live processes below the gateway.
+    pub descendants: Vec<ProcessId>,
     /// How many rows the stores have together.
     pub lanes: usize,
     /// How many transcript locks there are.
@@ -221,6 +223,7 @@ mod tests {
             entries,
             kept: Vec::new(),
             holders: Vec::new(),
+            descendants: Vec::new(),
             lanes: 4,
             locks: 1,
             agents: Fleet::default(),

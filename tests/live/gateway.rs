@@ -4,17 +4,28 @@ use std::fs::{self, File};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::home::Home;
 use crate::lab;
+use crate::process::Process;
 use crate::wait::{seconds, until};
+
+/// One process instead of two, and no word to anybody.
+const ALONE: [(&str, &str); 3] =
+    [("OPENCLAW_NO_RESPAWN", "1"), ("OPENCLAW_HIDE_BANNER", "1"), ("DO_NOT_TRACK", "1")];
+
+/// No channels, no neighbours.
+const QUIET: [(&str, &str); 2] =
+    [("OPENCLAW_SKIP_CHANNELS", "1"), ("OPENCLAW_DISABLE_BONJOUR", "1")];
 
 /// A gateway that is up; it ends with this value.
 pub(crate) struct Gateway<'h> {
     home: &'h Home,
-    child: Child,
+    /// `None`: somebody else started it.
+    child: Option<Child>,
+    process: Process,
 }
 
 impl<'h> Gateway<'h> {
@@ -24,33 +35,67 @@ impl<'h> Gateway<'h> {
         let port = home.port.to_string();
         let child = openclaw(home, "gateway.log")
             .args(["gateway", "run", "--port", &port])
-            .env("OPENCLAW_SKIP_CHANNELS", "1")
-            .env("OPENCLAW_DISABLE_BONJOUR", "1")
+            .envs(QUIET)
             .spawn()
             .unwrap();
-        let gateway = Self { home, child };
-        let from = Instant::now();
-        gateway.rpc(&["--ready", "180"]).expect("the gateway becomes ready");
-        eprintln!("  gateway {} ready after {:?}", home.lab.version, from.elapsed());
+        let process = Process::of(i32::try_from(child.id()).unwrap()).expect("the gateway lives");
+        let gateway = Self { home, child: Some(child), process };
+        gateway.wait_until_ready();
         gateway
     }
 
+    /// Waits until the gateway of `home`, which somebody else has started, answers.
+    #[track_caller]
+    pub(crate) fn adopt(home: &'h Home, process: Process) -> Self {
+        let gateway = Self { home, child: None, process };
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    /// What starts the gateway of `home` from a shell of its user, in the shell's place.
+    pub(crate) fn command_line(home: &Home) -> String {
+        let quiet = QUIET.iter().chain(&ALONE).map(|(name, value)| format!("{name}={value}"));
+        let quiet = quiet.collect::<Vec<_>>().join(" ");
+        let [node, program, log] = [home.lab.node_path(), home.lab.openclaw(), home.log()];
+        let [node, program, log] = [node.display(), program.display(), log.display()];
+        format!("exec env {quiet} {node} {program} gateway run --port {} >>{log} 2>&1", home.port)
+    }
+
+    #[track_caller]
+    fn wait_until_ready(&self) {
+        let Self { home, .. } = self;
+        let from = Instant::now();
+        self.rpc(&["--ready", "180"]).expect("the gateway becomes ready");
+        if home.lab.spawns_agents() {
+            until("the gateway has tried an agent", seconds(60), || {
+                let log = fs::read_to_string(home.log()).ok()?;
+                let this_start = log.rsplit("starting channels and sidecars").next()?;
+                this_start.contains("acpx runtime backend ready").then_some(())
+            });
+        }
+        eprintln!("  gateway {} ready after {:?}", home.lab.version, from.elapsed());
+    }
+
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        u32::try_from(self.process.pid).unwrap()
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        self.process
     }
 
     /// SIGKILL; returns once it is gone.
     pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        let child = self.child.as_mut().expect("a gateway of our own");
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// SIGTERM, as a service manager sends it; returns how the gateway ended.
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        let pid = Pid::from_child(&self.child);
-        let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
-        pidfd_send_signal(&process, Signal::TERM).unwrap();
-        until("the gateway ends by itself", seconds(90), || self.child.try_wait().unwrap())
+        self.process.signal(Signal::TERM);
+        let child = self.child.as_mut().expect("a gateway of our own");
+        until("the gateway ends by itself", seconds(90), || child.try_wait().unwrap())
     }
 
     /// The payload of one call.
@@ -88,7 +133,7 @@ impl<'h> Gateway<'h> {
     pub(crate) fn turn(&self, key: &str) {
         // The mark, because a message that hung before may still be without an answer.
         let run = self.send("chat.send", key, "[[say:ok]] hello");
-        assert_eq!(self.wait_for(&run, seconds(90)), "ok", "a message on {key} is answered");
+        assert_eq!(self.wait_for(&run, seconds(180)), "ok", "a message on {key} is answered");
     }
 
     /// Gives every lane of `keys` one answered message, and then one that hangs in the provider.
@@ -107,6 +152,12 @@ impl<'h> Gateway<'h> {
         });
     }
 
+    /// What `tool` returns to an agent that uses it.
+    #[track_caller]
+    pub(crate) fn tool(&self, tool: &str, args: &Value) -> Value {
+        self.rpc(&["--tool", tool, &args.to_string()]).unwrap_or_else(|said| panic!("{said}"))
+    }
+
     fn rpc(&self, args: &[&str]) -> Result<Value, String> {
         let mut command = self.home.lab.node();
         command.arg(lab::script("rpc.mjs")).arg(self.home.port.to_string());
@@ -121,21 +172,23 @@ impl<'h> Gateway<'h> {
 
 impl Drop for Gateway<'_> {
     fn drop(&mut self) {
-        // Both are no-ops after `kill` and `terminate`.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            // Both are no-ops after `kill` and `terminate`.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
 /// The gateway's program in the environment of `home`; its output is appended to `lab/<log>`.
 pub(crate) fn openclaw(home: &Home, log: &str) -> Command {
-    let mut command = home.lab.node();
+    // A session of its own, as a service has it.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "setsid"]).arg(home.lab.node_path());
     let log = File::options().create(true).append(true).open(home.path().join("lab").join(log));
     let log = log.unwrap();
     home.dress(command.arg(home.lab.openclaw()))
-        .env("OPENCLAW_NO_RESPAWN", "1")
-        .env("OPENCLAW_HIDE_BANNER", "1")
-        .env("DO_NOT_TRACK", "1")
+        .envs(ALONE)
         .stdin(std::process::Stdio::null())
         .stderr(log.try_clone().unwrap())
         .stdout(log);

@@ -3,14 +3,14 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
+use crate::process::{self, Process};
 use crate::provider::Provider;
 
 /// The home of one gateway; it and every process with its mark end with this value.
@@ -18,7 +18,10 @@ pub(crate) struct Home {
     pub(crate) lab: Lab,
     pub(crate) provider: Provider,
     pub(crate) port: u16,
-    mark: String,
+    mark: (&'static str, String),
+    /// Ends every process with the mark once its standard input is closed, even by a SIGKILL of
+    /// the tests: no parent ends an orphan.
+    leash: Child,
     dir: TempDir,
 }
 
@@ -26,12 +29,13 @@ impl Home {
     /// Lays out a home for the gateway of `lab`, with a provider that answers.
     pub(crate) fn new(lab: Lab) -> Self {
         let dir = tempfile::Builder::new().prefix("clawarden-live-").tempdir().unwrap();
-        for name in [".openclaw", "tmp", "lab", "own-state"] {
+        for name in [".openclaw", "tmp", "lab"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let provider = Provider::start(&lab, &dir.path().join("lab"));
-        let mark = format!("CLAWARDEN_LIVE_HOME={}", dir.path().display());
-        let home = Self { lab, provider, port: free_ports(), mark, dir };
+        let mark = ("CLAWARDEN_LIVE_HOME", dir.path().display().to_string());
+        let leash = leash(&mark);
+        let home = Self { lab, provider, port: free_ports(), mark, leash, dir };
         home.write_config();
         home
     }
@@ -63,9 +67,25 @@ impl Home {
         self.path().join("lab/gateway.log")
     }
 
+    /// Where agents work, with their records.
+    pub(crate) fn workspace(&self) -> PathBuf {
+        self.state().join("workspace")
+    }
+
+    /// A path for notes and scripts of the test itself.
+    pub(crate) fn note(&self, name: &str) -> PathBuf {
+        self.path().join("lab").join(name)
+    }
+
+    /// Every process that was started in this home.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let (name, value) = &self.mark;
+        let is_ours = |process: &Process| process.variable(name).as_ref() == Some(value);
+        process::all().into_iter().filter(is_ours).collect()
+    }
+
     /// Gives `command` the environment of the gateway's user, and nothing of the test's own.
     pub(crate) fn dress<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        let (mark, value) = self.mark.split_once('=').unwrap();
         command
             .current_dir(self.path())
             .env_clear()
@@ -73,7 +93,24 @@ impl Home {
             .env("HOME", self.path())
             .env("TMPDIR", self.path().join("tmp"))
             .env("NO_COLOR", "1")
-            .env(mark, value)
+            .env(self.mark.0, &self.mark.1);
+        if self.lab.has_agents { self.dress_agents(command) } else { command }
+    }
+
+    /// What `npx` and `claude` need: a cache instead of a network, and the provider of the test.
+    fn dress_agents<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command
+            .env("npm_config_cache", self.lab.npm_cache())
+            .env("npm_config_offline", "true")
+            .env("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{}", self.provider.port))
+            .env("ANTHROPIC_API_KEY", "sk-ant-fake")
+            // Else `claude` refuses to run for root with all permissions.
+            .env("IS_SANDBOX", "1")
+            // A tool of a test runs until the test ends it.
+            .env("BASH_DEFAULT_TIMEOUT_MS", "900000")
+            .env("BASH_MAX_TIMEOUT_MS", "900000")
+            .env("DISABLE_AUTOUPDATER", "1")
+            .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
     }
 
     fn write_config(&self) {
@@ -85,7 +122,7 @@ impl Home {
             "contextWindow": 128_000, "maxTokens": 4096,
             "cost": { "input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0 },
         });
-        let config = json!({
+        let mut config = json!({
             "gateway": {
                 "mode": "local", "port": self.port, "bind": "loopback",
                 "auth": { "mode": "token", "token": token },
@@ -101,19 +138,41 @@ impl Home {
             "plugins": { "enabled": true },
             "update": { "checkOnStart": false },
         });
+        if self.lab.spawns_agents() {
+            self.allow_agents(&mut config);
+        }
         fs::write(self.state().join("openclaw.json"), config.to_string()).unwrap();
+    }
+
+    fn allow_agents(&self, config: &mut Value) {
+        // The gateway tries `codex` at its start, to see whether ACP works at all.
+        let tried =
+            format!("{} {}", self.lab.node_path().display(), self.lab.old_adapter().display());
+        config["acp"] = json!({
+            "enabled": true, "backend": "acpx", "defaultAgent": "claude", "allowedAgents": ["claude"],
+        });
+        config["plugins"]["entries"]["acpx"] = json!({ "enabled": true, "config": {
+            "permissionMode": "approve-all", "agents": { "codex": { "command": tried } },
+        } });
+        config["gateway"]["tools"] = json!({ "allow": ["sessions_spawn"] });
+        config["tools"] = json!({
+            "profile": "full", "exec": { "host": "gateway", "security": "full", "ask": "off" },
+        });
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        end_marked(&self.mark);
+        drop(self.leash.stdin.take());
+        let ended = self.leash.wait();
         if std::thread::panicking() {
             let log = fs::read_to_string(self.log()).unwrap_or_default();
             let tail: Vec<_> = log.lines().rev().take(30).collect();
             eprintln!("home kept: {}; the gateway's last words:", self.path().display());
             tail.iter().rev().for_each(|line| eprintln!("  {line}"));
             self.dir.disable_cleanup(true);
+        } else {
+            assert!(ended.unwrap().success(), "every process of the home ends");
         }
     }
 }
@@ -130,16 +189,10 @@ fn free_ports() -> u16 {
     }
 }
 
-/// Ends every process that was started with `mark` in its environment.
-fn end_marked(mark: &str) {
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        let Some(pid) = pid.and_then(Pid::from_raw) else { continue };
-        // The descriptor first: from here on the signal reaches this process or nobody.
-        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-        let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
-        if environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
-            let _ = pidfd_send_signal(&process, Signal::KILL);
-        }
-    }
+/// Starts what ends every process with `mark` when the tests end.
+fn leash((name, value): &(&'static str, String)) -> Child {
+    // In a session of its own: Ctrl-C must not reach it before the tests have ended.
+    let mut command = Command::new("setsid");
+    command.arg("python3").arg(lab::script("leash.py")).arg(format!("{name}={value}"));
+    command.env_remove(name).stdin(Stdio::piped()).spawn().unwrap()
 }

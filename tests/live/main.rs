@@ -18,19 +18,29 @@
 )]
 #![cfg(target_os = "linux")]
 
+mod acp;
 mod gateway;
 mod home;
 mod lab;
 mod lane;
+mod owner;
+mod process;
 mod provider;
 mod report;
 mod wait;
 mod watchdog;
 
+mod acp_killed;
 mod busy_healthy;
+mod churn;
 mod dead_lock;
+mod gateway_below;
+mod leak_matrix;
+mod lookalikes;
+mod orphans_4_15;
 mod queued_merge;
 mod resume_gap;
 mod sigkill_resumed;
 mod stale_sigkill;
 mod stale_sigterm;
+mod wrapper_killed;

@@ -35,10 +35,22 @@ impl Provider {
         fs::write(&self.mode, mode).unwrap();
     }
 
-    /// Requests it has taken and not yet answered.
+    /// Requests of the gateway that it has taken and not yet answered.
     pub(crate) fn open_requests(&self) -> u64 {
+        self.open("chat")
+    }
+
+    /// Waits until a request of an agent hangs.
+    #[track_caller]
+    pub(crate) fn wait_for_agent(&self) {
+        until("an agent waits for its model", seconds(90), || {
+            (self.open("claude") > 0).then_some(())
+        });
+    }
+
+    fn open(&self, format: &str) -> u64 {
         let stats: Value = serde_json::from_str(&fs::read_to_string(&self.stats).unwrap()).unwrap();
-        stats["open"].as_u64().unwrap()
+        stats[format]["open"].as_u64().unwrap()
     }
 
     /// Waits until at least `count` requests hang.

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::process::Process;
+
 /// One pass.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
@@ -25,6 +27,8 @@ pub(crate) struct Verdict {
     pub(crate) subject: Subject,
     pub(crate) decision: String,
     pub(crate) reason: Reason,
+    #[serde(default)]
+    pub(crate) evidence: Value,
     pub(crate) outcome: Option<String>,
     action_id: Option<Value>,
 }
@@ -75,6 +79,34 @@ impl Report {
     #[track_caller]
     pub(crate) fn assert_idle(&self) {
         self.assert_acted("any", &[]);
+    }
+
+    /// Exactly these processes were ended and verified, each with what is below it; nothing else was
+    /// done.
+    #[track_caller]
+    pub(crate) fn assert_ended(&self, tops: &[Process]) {
+        let subjects: Vec<_> = tops.iter().map(Process::subject).collect();
+        let subjects: Vec<_> = subjects.iter().map(String::as_str).collect();
+        self.assert_acted("orphan_process", &subjects);
+        for subject in subjects {
+            let verdict = self.verdict("orphan_process", subject);
+            assert_eq!(verdict.reason.code, "unreachable", "{verdict:#?}");
+        }
+    }
+
+    /// Everything that was ended comes with the memory that this gave back.
+    #[track_caller]
+    pub(crate) fn assert_says_freed_memory(&self) {
+        for verdict in self.verdicts.iter().filter(|verdict| verdict.decision == "act") {
+            let evidence = verdict.evidence.to_string();
+            assert!(evidence.contains("resident"), "{verdict:#?}");
+        }
+    }
+
+    /// The subjects of everything that was done.
+    pub(crate) fn acts(&self) -> Vec<&str> {
+        let acts = self.verdicts.iter().filter(|verdict| verdict.decision == "act");
+        acts.map(|verdict| &*verdict.subject.id).collect()
     }
 
     /// `policy` saw `subject` and left it alone; returns the reason code.

@@ -1,12 +1,15 @@
 //! The binary under test beside the gateway of one home.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 
+use serde_json::Value;
+
 use crate::home::Home;
+use crate::process::Process;
 use crate::report::Report;
-use crate::wait::{pass_time, seconds};
+use crate::wait::{pass_time, seconds, until};
 
 /// Thresholds short enough for a test; every policy that repairs by default enforces.
 ///
@@ -20,6 +23,32 @@ allow_short: true
 policies:
   stale_lane: { mode: enforce, after: 20s, repair: [settle] }
   dead_lock: { mode: enforce, min_age: 1s }
+";
+
+/// [`CONFIG`], and agents are ended as soon as they are proven to be orphans.
+const REAPER: &str = "\
+interval: 1s
+confirm: { looks: 2, gap: 1s }
+start_grace: 5s
+allow_short: true
+limits: { actions_per_pass: 50, actions_per_hour: 500 }
+policies:
+  stale_lane: { mode: enforce, after: 20s, repair: [settle] }
+  dead_lock: { mode: enforce, min_age: 1s }
+  orphan_process: { mode: enforce, min_age: 1s, term_wait: 3s }
+  leaked_process: { mode: observe, after: 1s }
+";
+
+/// Laid over `config/unattended.yaml`, which ends agents of every family.
+const SHORT: &str = "\
+interval: 1s
+confirm: { looks: 2, gap: 1s }
+start_grace: 5s
+allow_short: true
+policies:
+  dead_lock: { min_age: 1s }
+  orphan_process: { min_age: 1s, term_wait: 3s }
+  leaked_process: { after: 1s }
 ";
 
 /// The default, which no test outlasts.
@@ -37,6 +66,8 @@ const LOCKS_STAY: &str = "dead_lock: { mode: observe";
 /// Runs `clawarden` as the gateway's user.
 pub(crate) struct Watchdog<'h> {
     home: &'h Home,
+    config: &'static str,
+    grace_s: u64,
 }
 
 impl<'h> Watchdog<'h> {
@@ -45,46 +76,92 @@ impl<'h> Watchdog<'h> {
         let hasty = changed(CONFIG, "start_grace: 20s", HASTY_GRACE);
         let hasty = changed(&hasty, "dead_lock: { mode: enforce", LOCKS_STAY);
         let hastier = changed(&hasty, "after: 20s", "after: 5s");
-        let lab = home.path().join("lab");
         let configs = [
             ("clawarden", CONFIG),
+            ("reaper", REAPER),
             ("in-grace", &in_grace),
             ("hasty", &hasty),
             ("hastier", &hastier),
         ];
         for (name, text) in configs {
-            fs::write(lab.join(name).with_extension("yaml"), text).unwrap();
+            fs::write(home.note(name).with_extension("yaml"), text).unwrap();
         }
-        Self { home }
+        Self { home, config: "clawarden", grace_s: 20 }
+    }
+
+    /// One that ends orphans, and does not wait for long.
+    pub(crate) fn reaper(home: &'h Home) -> Self {
+        Self { config: "reaper", grace_s: 5, ..Self::new(home) }
+    }
+
+    /// The shipped configuration for hosts that nobody watches, with short thresholds.
+    pub(crate) fn unattended(home: &'h Home) -> Self {
+        let folder = home.note("unattended");
+        fs::create_dir_all(folder.join("clawarden.d")).unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/unattended.yaml");
+        fs::copy(shipped, folder.join("clawarden.yaml")).unwrap();
+        fs::write(folder.join("clawarden.d/short.yaml"), SHORT).unwrap();
+        Self { config: "unattended/clawarden", grace_s: 5, ..Self::new(home) }
     }
 
     /// Lets the grace after a gateway start pass, counted from now.
     pub(crate) fn wait_out_grace(&self) {
-        pass_time(seconds(20));
+        pass_time(seconds(self.grace_s));
     }
 
     /// One pass.
     #[track_caller]
     pub(crate) fn pass(&self) -> Report {
-        Self::report(&self.run("clawarden.yaml", &["run", "--once", "--json"]))
+        Self::report(&self.run(self.config, &["run", "--once", "--json"]))
+    }
+
+    /// One pass that says by its exit code what it did.
+    #[track_caller]
+    pub(crate) fn detailed_pass(&self) -> (Report, Option<i32>) {
+        let said = self.run(self.config, &["run", "--once", "--json", "--detailed-exit-code"]);
+        (Report::parse(&String::from_utf8_lossy(&said.stdout)), said.status.code())
+    }
+
+    /// Every action of the journal.
+    #[track_caller]
+    pub(crate) fn history(&self) -> Vec<Value> {
+        let said = self.run(self.config, &["history", "--actions", "--json"]);
+        assert!(said.status.success(), "history: {said:?}");
+        let text = String::from_utf8(said.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// What is said about one process.
+    #[track_caller]
+    pub(crate) fn explain(&self, process: Process) -> String {
+        let said = self.run(self.config, &["explain", &process.subject()]);
+        assert!(said.status.success(), "explain {}: {said:?}", process.subject());
+        String::from_utf8(said.stdout).unwrap()
+    }
+
+    /// What a pass would do.
+    #[track_caller]
+    pub(crate) fn plan(&self) -> Report {
+        Self::report(&self.run(self.config, &["plan", "--json"]))
     }
 
     /// One pass that finds the gateway freshly started.
     #[track_caller]
     pub(crate) fn pass_in_grace(&self) -> Report {
-        Self::report(&self.run("in-grace.yaml", &["run", "--once", "--json"]))
+        let mut command = self.command("in-grace", &["run", "--once", "--json"]);
+        Self::report(&self.remember(&mut command, self.config).output().unwrap())
     }
 
     /// Takes back one action.
     #[track_caller]
     pub(crate) fn undo(&self, action_id: &str) {
-        let said = self.run("clawarden.yaml", &["undo", action_id]);
+        let said = self.run(self.config, &["undo", action_id]);
         assert!(said.status.success(), "undo {action_id}: {said:?}");
     }
 
-    /// Starts the daemon; it reports every pass as a line of `lab/clawarden.jsonl`.
+    /// Starts the daemon; it reports every pass as a line of `lab/<config>.jsonl`.
     pub(crate) fn daemon(&self) -> Daemon {
-        self.daemon_of("clawarden")
+        self.daemon_of(self.config)
     }
 
     /// Starts two daemons side by side, each with a state of its own: one with little patience and
@@ -94,11 +171,9 @@ impl<'h> Watchdog<'h> {
     }
 
     fn daemon_of(&self, config: &str) -> Daemon {
-        let lab = self.home.path().join("lab");
-        let [lines, log] = ["jsonl", "log"].map(|kind| lab.join(config).with_extension(kind));
+        let [lines, log] = ["jsonl", "log"].map(|kind| self.home.note(config).with_extension(kind));
         let child = self
-            .command(&format!("{config}.yaml"), &["run", "--json"])
-            .env("XDG_STATE_HOME", lab.join(config))
+            .command(config, &["run", "--json"])
             .stdout(File::create(&lines).unwrap())
             .stderr(File::create(&log).unwrap())
             .spawn()
@@ -115,9 +190,15 @@ impl<'h> Watchdog<'h> {
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_clawarden")]);
         self.home.dress(&mut command).args(args);
         command.arg("--state-dir").arg(self.home.state());
-        command.arg("--config").arg(self.home.path().join("lab").join(config));
-        command.env("XDG_STATE_HOME", self.home.path().join("own-state"));
+        let file = self.home.note(config).with_extension("yaml");
+        command.arg("--config").arg(file);
+        self.remember(&mut command, config);
         command
+    }
+
+    /// Gives `command` the memory of the watchdog of that configuration.
+    fn remember<'c>(&self, command: &'c mut Command, config: &str) -> &'c mut Command {
+        command.env("XDG_STATE_HOME", self.home.note(config).with_extension("memory"))
     }
 
     #[track_caller]
@@ -143,6 +224,30 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// Every whole pass so far.
+    #[track_caller]
+    pub(crate) fn passes(&self) -> Vec<Report> {
+        let text = fs::read_to_string(&self.lines).unwrap();
+        // The last line may not be whole yet, or may have been cut by a kill.
+        let whole = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+        whole.lines().map(Report::parse).collect()
+    }
+
+    /// Waits for so many more whole passes.
+    #[track_caller]
+    pub(crate) fn wait_for_passes(&self, count: usize) {
+        let before = self.passes().len();
+        until("the daemon makes its passes", seconds(300), || {
+            (self.passes().len() >= before + count).then_some(())
+        });
+    }
+
+    /// How often it has done something so far.
+    #[track_caller]
+    pub(crate) fn actions(&self) -> usize {
+        self.passes().iter().map(|pass| pass.acts().len()).sum()
+    }
+
     /// Ends the daemon, which must not have ended by itself; returns every pass it made.
     #[track_caller]
     pub(crate) fn stop(mut self) -> Vec<Report> {
@@ -150,10 +255,7 @@ impl Daemon {
         assert!(self.child.try_wait().unwrap().is_none(), "the daemon ended: {}", log());
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let text = fs::read_to_string(&self.lines).unwrap();
-        // The last line may have been cut by the kill.
-        let whole = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
-        whole.lines().map(Report::parse).collect()
+        self.passes()
     }
 }
 

@@ -1,16 +1,19 @@
-//! The made-up state directory and process table.
+//! The made-up state directories, and the process table of the first.
 //!
 //! Rows, locks and process files are laid out as those of a real 2026.4.15, with times moved so
 //! that they end now.
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::clock::Clock;
+use crate::config::SHIPPED;
 use crate::model::UnixMillis;
-use crate::observe::Variables;
+use crate::observe::{PROC, Variables};
 
 /// Pid and start of the made-up gateway, and of the killed command-line run.
 const GATEWAY: (i32, u64) = (4711, 25_200_000);
@@ -21,10 +24,22 @@ const TICKS: u64 = 100;
 
 const HOUR: u64 = 3_600;
 
-/// Everything the demonstration needs, in one temporary folder.
+/// Everything that one state directory of the demonstration needs, in one temporary folder.
 pub(super) struct Stage {
     root: PathBuf,
-    pub(super) now: UnixMillis,
+    now: UnixMillis,
+    /// Where processes are looked at.
+    pub(super) proc_root: PathBuf,
+    /// The clock of its judgements.
+    pub(super) clock: Clock,
+}
+
+/// Makes an empty folder that nobody else may look into.
+fn folder(name: &str, now: UnixMillis) -> io::Result<PathBuf> {
+    let name = format!("clawarden-demo-{name}-{}-{:x}", std::process::id(), now.0);
+    let root = std::env::temp_dir().join(name);
+    fs::DirBuilder::new().mode(0o700).create(&root)?;
+    root.canonicalize()
 }
 
 impl Drop for Stage {
@@ -35,14 +50,28 @@ impl Drop for Stage {
 }
 
 impl Stage {
-    /// Makes the folder; it ends with the value.
-    pub(super) fn set(now: UnixMillis) -> io::Result<Stage> {
-        let name = format!("clawarden-demo-{}-{:x}", std::process::id(), now.0);
-        let root = std::env::temp_dir().join(name);
-        fs::DirBuilder::new().mode(0o700).create(&root)?;
-        let stage = Stage { root: root.canonicalize()?, now };
+    /// A gateway that runs, and its processes, as they are at `now`.
+    pub(super) fn restarted(now: UnixMillis) -> io::Result<Stage> {
+        let root = folder("restarted", now)?;
+        let (proc_root, clock) = (root.join("proc"), Clock::Frozen(now));
+        let stage = Stage { root, now, proc_root, clock };
+        stage.configure(SHIPPED[0].1)?;
         stage.state()?;
         stage.processes()?;
+        Ok(stage)
+    }
+
+    /// A gateway that does not run any more, beside the processes of this host.
+    pub(super) fn crashed() -> io::Result<Stage> {
+        let now = Clock::Wall.now();
+        let root = folder("crashed", now)?;
+        let stage = Stage { root, now, proc_root: PROC.into(), clock: Clock::Wall };
+        fs::create_dir_all(stage.workspace())?;
+        stage.write(&stage.state_dir().join("agents/main/sessions/sessions.json"), "{}\n", 0)?;
+        // Nobody listens on it, whatever other gateways there are.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let config = format!("{{ \"gateway\": {{ \"mode\": \"local\", \"port\": {port} }} }}\n");
+        stage.write(&stage.state_dir().join("openclaw.json"), &config, 0)?;
         Ok(stage)
     }
 
@@ -54,8 +83,18 @@ impl Stage {
         self.home().join(".openclaw")
     }
 
-    pub(super) fn proc_root(&self) -> PathBuf {
-        self.root.join("proc")
+    /// Where the agents of its gateway work.
+    pub(super) fn workspace(&self) -> PathBuf {
+        self.state_dir().join("workspace")
+    }
+
+    pub(super) fn configuration(&self) -> PathBuf {
+        self.root.join("clawarden.yaml")
+    }
+
+    /// Writes the configuration of its watchdog.
+    pub(super) fn configure(&self, yaml: &str) -> io::Result<()> {
+        fs::write(self.configuration(), yaml)
     }
 
     pub(super) fn own_state(&self) -> PathBuf {
@@ -141,7 +180,7 @@ impl Stage {
     }
 
     fn processes(&self) -> io::Result<()> {
-        let proc = self.proc_root();
+        let proc = &self.proc_root;
         let btime = self.booted_at().0 / 1000;
         self.write(&proc.join("stat"), &format!("cpu 0 0 0 0\nbtime {btime}\n"), 0)?;
         self.write(&proc.join("sys/kernel/random/boot_id"), "00000000-demo\n", 0)?;

@@ -203,4 +203,13 @@ mod tests {
             assert_eq!(words(command), want, "{command}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_command_and_no_arguments_panic(command: String, argv: Vec<Vec<u8>>) {
+            let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
+            fits(&command, &argv);
+            fits(&format!("npx -y {command}"), &argv);
+        }
+    }
 }

@@ -221,4 +221,14 @@ mod tests {
         assert!(read(b"\xff").is_err());
         assert!(read(&[b'x'; 5000]).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, at in 0..REAL.len(), with: u8) {
+            let _ = (read(&bytes), instance(&bytes[..], bytes.len() as u64));
+            let mut whole = REAL.as_bytes().to_vec();
+            whole[at] = with;
+            let _ = read(&whole);
+        }
+    }
 }

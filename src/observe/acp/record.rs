@@ -321,4 +321,15 @@ mod tests {
         assert_eq!(file_name(&id), format!("{}%3Aoneshot%3A{UUID}.json", KEY.replace(':', "%3A")));
         assert_eq!(file_name("a-_.!~*'()/é\u{1b}"), "a-_.!~*'()%2F%C3%A9%1B.json");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, at in 0_usize..200, with: u8) {
+            let _ = parse(&bytes);
+            let mut whole = json(r#","pid":41,"messages":[{"a":1}]"#).into_bytes();
+            let at = at % whole.len();
+            whole[at] = with;
+            let _ = parse(&whole);
+        }
+    }
 }

@@ -66,6 +66,7 @@ impl<'a> Examination<'a> {
             Ok(origin) => origin.place.clone(),
             Err(why) => Place::Unknown(why.clone()),
         };
+        let is_ours = ownership.is_proven() && !matches!(place, Place::Other(_));
         Some(Agent {
             id: process.id,
             kind: self.forest.recognised(pid).map(|recognised| recognised.kind.clone()),
@@ -73,7 +74,7 @@ impl<'a> Examination<'a> {
             command: text::command(process.argv()),
             cwd: cwd.ok(),
             session_key: self.session_key(process.id, known, record.as_deref()),
-            stdio: scene.table.stdio(pid, self.sockets, ownership.is_proven()),
+            stdio: scene.table.stdio(pid, self.sockets, is_ours),
             ownership,
             place,
             mark: known.mark.clone(),
@@ -117,7 +118,10 @@ impl<'a> Examination<'a> {
             Ok(facts) => watch.guards(process, facts, kin),
             Err(why) => vec![Guard::Unreadable(why.clone())],
         };
-        let program = || String::from_utf8_lossy(&process.program).into_owned();
+        let program = || match process.program.as_slice() {
+            [] => "unknown program".to_owned(),
+            name => String::from_utf8_lossy(name).into_owned(),
+        };
         Some(Member {
             id: process.id,
             parent: process.parent,

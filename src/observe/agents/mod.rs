@@ -83,15 +83,23 @@ impl Agents {
         self.asked = Some(pid);
     }
 
+    /// Returns true if there is anything to look at closely. If not, nobody needs to read what the
+    /// gateway wrote about its agents.
+    pub(super) fn are_there(
+        &self,
+        table: &Table,
+        gateway: Option<ProcessId>,
+        ledger: &Ledger,
+    ) -> bool {
+        let forest = Forest::new(table, &self.families);
+        !self.candidates(table, gateway, ledger, &forest).is_empty()
+    }
+
     /// Returns every agent and what gateways left behind, by pid, and what could not be seen.
     pub(super) fn look(&mut self, scene: &Scene<'_>) -> (Vec<Agent>, Vec<Gap>) {
-        let forest = Forest::new(scene.table, &self.families);
-        let pids = self.candidates(scene, &forest);
-        if pids.is_empty() {
-            return (Vec::new(), Vec::new());
-        }
-        let mut forest = forest;
+        let mut forest = Forest::new(scene.table, &self.families);
         forest.index();
+        let pids = self.candidates(scene.table, scene.gateway, scene.ledger, &forest);
         let sockets = scene.table.sockets();
         let mut examination = Examination::new(scene, &forest, &sockets);
         let mut agents = Vec::with_capacity(pids.len());
@@ -109,11 +117,20 @@ impl Agents {
     }
 
     /// Returns the pids worth a close look.
-    fn candidates(&self, scene: &Scene<'_>, forest: &Forest<'_>) -> BTreeSet<i32> {
+    fn candidates(
+        &self,
+        table: &Table,
+        gateway: Option<ProcessId>,
+        ledger: &Ledger,
+        forest: &Forest<'_>,
+    ) -> BTreeSet<i32> {
         let mut pids: BTreeSet<i32> = forest.agents().map(|(process, _)| process.id.pid).collect();
-        let left = scene.ledger.descents.keys().filter(|id| is_left_behind(scene, forest, **id));
+        let is_left = |id: &&ProcessId| {
+            forest.recognised(id.pid).is_none() && is_left_behind(table, gateway, ledger, **id)
+        };
+        let left = ledger.descents.keys().filter(is_left);
         pids.extend(left.take(LEFT_BEHIND_MAX).map(|id| id.pid));
-        pids.extend(self.asked.filter(|pid| scene.table.get(*pid).is_some()));
+        pids.extend(self.asked.filter(|pid| table.get(*pid).is_some()));
         pids
     }
 
@@ -140,16 +157,17 @@ impl Agents {
     }
 }
 
-/// Below no gateway, no agent and nothing else that may still know it.
-fn is_left_behind(scene: &Scene<'_>, forest: &Forest<'_>, id: ProcessId) -> bool {
-    let Some(process) = scene.table.get(id.pid).filter(|process| process.id == id) else {
-        return false;
-    };
-    let is_below = |above: &&Process| {
-        Some(above.id) == scene.gateway || scene.ledger.descents.contains_key(&above.id)
-    };
-    forest.recognised(id.pid).is_none()
-        && !scene.table.ancestors(process.id.pid).iter().any(is_below)
+/// Below no gateway, and below nothing else that may still know it.
+fn is_left_behind(
+    table: &Table,
+    gateway: Option<ProcessId>,
+    ledger: &Ledger,
+    id: ProcessId,
+) -> bool {
+    let is_listed = table.get(id.pid).is_some_and(|process| process.id == id);
+    let knows_it =
+        |above: &&Process| Some(above.id) == gateway || ledger.descents.contains_key(&above.id);
+    is_listed && !table.ancestors(id.pid).iter().any(knows_it)
 }
 
 fn refused(scene: &Scene<'_>, sockets: &Sockets) -> Option<Gap> {

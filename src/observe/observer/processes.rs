@@ -6,6 +6,7 @@ use super::Observer;
 use crate::model::{AcpxRecord, Agent, Era, Gap, Host, Ledger, Member, ProcessId, UnixMillis};
 use crate::observe::acp::{Leases, Workspaces};
 use crate::observe::agents;
+use crate::observe::gateway::Sight;
 use crate::observe::ledger::{self, Look};
 use crate::observe::locate::Install;
 use crate::observe::process::Table;
@@ -40,12 +41,20 @@ impl Observer {
         &mut self,
         era: &Era,
         host: &Host,
-        gateway: Option<ProcessId>,
+        sight: &Sight,
         gaps: &mut Vec<Gap>,
         now: UnixMillis,
     ) -> Vec<Agent> {
+        let gateway = sight.gateway.process.map(|process| process.id);
+        if !self.agents.are_there(&self.table, gateway, &self.ledger) {
+            return Vec::new();
+        }
         let install = &self.settings.install;
-        let (leases, lease_gaps) = self.leases.read(&install.state_dir, era, now);
+        // `openclaw update` and the like want the databases for themselves.
+        let (leases, lease_gaps) = match sight.maintenance {
+            Some(_) => (Leases::default(), Vec::new()),
+            None => self.leases.read(&install.state_dir, era, now),
+        };
         let workspaces = self.workspaces.look(install, now);
         let read = self.records.read(&workspaces.record_folders, now);
         let records = read.records;
@@ -53,10 +62,8 @@ impl Observer {
         let beside = Beside { host, now, gateway, leases, workspaces, records };
         let scene = scene(install, &self.table, &self.ledger, &beside, &[]);
         let (agents, agent_gaps) = self.agents.look(&scene);
-        if !agents.is_empty() {
-            gaps.extend(lease_gaps.into_iter().chain(read.gaps).chain(agent_gaps));
-            gaps.extend(beside.workspaces.gaps.iter().cloned());
-        }
+        gaps.extend(lease_gaps.into_iter().chain(read.gaps).chain(agent_gaps));
+        gaps.extend(beside.workspaces.gaps.iter().cloned());
         for agent in &agents {
             if let Some(key) = &agent.session_key {
                 self.ledger.note_session(agent.id, key);

@@ -10,6 +10,7 @@
 #[cfg(any(target_os = "macos", test))]
 mod darwin;
 mod facts;
+mod lineage;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -25,9 +26,12 @@ use std::time::Duration;
 use crate::model::{ProcessId, Sighting, UnixMillis};
 
 pub use facts::{Facts, Sockets};
+pub use lineage::Lineage;
 
 #[cfg(target_os = "linux")]
 use linux as platform;
+#[cfg(target_os = "linux")]
+pub use linux::Offspring;
 #[cfg(target_os = "macos")]
 use macos as platform;
 
@@ -275,3 +279,6 @@ impl Table {
 
 #[cfg(test)]
 pub(super) mod captured;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+pub(crate) mod family;

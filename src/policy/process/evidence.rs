@@ -6,6 +6,9 @@ use crate::model::{
     Agent, Bond, End, EndKind, Evidence, Member, Peer, Place, RecordMode, Seen, UnixMillis,
 };
 
+/// Most processes of one tree that are listed. Real trees of agents have fewer than ten.
+const LISTED_MAX: usize = 64;
+
 /// Names one life of a process and the ends of its input and output.
 pub(super) fn incarnation(agent: &Agent) -> String {
     let ends = [&agent.stdio.input, &agent.stdio.output].map(|end| match end.what {
@@ -30,7 +33,7 @@ pub(super) fn evidence(now: UnixMillis, agent: &Agent) -> Evidence {
         .with("owned", owned(agent))
         .with("reachable", reachable(agent))
         .with("against", against(agent))
-        .with("tree", agent.tree.iter().map(member).collect::<Vec<_>>())
+        .with("tree", listed(agent.tree.iter().map(member)))
         .maybe("record", record(agent))
 }
 
@@ -80,17 +83,31 @@ fn against(agent: &Agent) -> Value {
         Place::Other(path) => format!("another one: {}", path.to_string_lossy()),
         Place::Unknown(why) => format!("unknown: {why}"),
     };
-    let guards: Vec<_> = agent
+    let guards = agent
         .tree
         .iter()
-        .flat_map(|member| member.guards.iter().map(|guard| format!("{} {guard}", member.id)))
-        .collect();
-    json!({
-        "state_dir": state_dir,
-        "family_mark": seen_text(&agent.mark),
-        "above": bond(&agent.bond),
-        "guards": if guards.is_empty() { json!("none in its tree") } else { json!(guards) },
-    })
+        .flat_map(|member| member.guards.iter().map(|guard| format!("{} {guard}", member.id)));
+    let guards = listed(guards);
+    let mut against = Map::new();
+    against.insert("state_dir".to_owned(), state_dir.into());
+    if agent.kind.is_some() {
+        against.insert("family_mark".to_owned(), seen_text(&agent.mark).into());
+    }
+    against.insert("above".to_owned(), bond(&agent.bond).into());
+    let none = || "none in its tree".into();
+    against.insert("guards".to_owned(), if guards.is_empty() { none() } else { guards.into() });
+    against.into()
+}
+
+/// As many lines as a person reads: below pid 1 there is everything.
+fn listed(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines = lines.peekable();
+    let mut listed: Vec<_> = lines.by_ref().take(LISTED_MAX).collect();
+    match lines.count() {
+        0 => {}
+        more => listed.push(format!("and {more} more")),
+    }
+    listed
 }
 
 fn bond(bond: &Bond) -> String {
@@ -101,7 +118,7 @@ fn bond(bond: &Bond) -> String {
         Bond::Attached { to, role, is_ours: false } => format!("a live {role}, {to}"),
         Bond::Parented { by } => format!("the process that started it, {by}"),
         Bond::Loose { parent, name } => {
-            format!("only pid {parent} ({name}), which takes in orphans")
+            format!("no gateway; its parent is pid {parent} ({name})")
         }
         Bond::Unknown(why) => format!("unknown: {why}"),
     }

@@ -6,7 +6,7 @@
 
 use crate::model::{
     ActReason, Agent, Bond, Contact, End, EndCause, EndKind, HoldReason, Looks, Mode, Peer, Place,
-    Policy, Seen, Verdict,
+    Policy, Seen, Sign, Verdict,
 };
 use crate::policy::Context;
 use crate::policy::settings::{FamilySettings, OrphanProcess};
@@ -35,6 +35,9 @@ pub(super) fn evaluate(
 
 /// A server that an agent started, and the like: reported, because somebody may want it.
 fn leftover(agent: &Agent) -> Judged {
+    if let Some(top) = agent.top {
+        return Judged::healthy(HoldReason::PartOfTree { top });
+    }
     let why = HoldReason::NotAnAgent;
     let is_lost = agent.stdio.contact() == Contact::Lost && agent.ownership.is_proven();
     if is_lost && agent.place_is_not_other() { Judged::held(why) } else { Judged::healthy(why) }
@@ -87,6 +90,7 @@ fn proven(
     if !agent.ownership.is_proven() {
         return Err(HoldReason::NotOwned);
     }
+    known_place(agent)?;
     match &agent.mark {
         Seen::Present(_) => {}
         Seen::Absent | Seen::Differs(_) => return Err(HoldReason::NotMarked),
@@ -102,6 +106,17 @@ fn proven(
     let end = tree_end(context, agent, EndCause::Orphan, family, record);
     let looks = family.looks.map_or(Looks::Confirmed, Looks::AtLeast);
     Ok(Judged::proven(end, ActReason::Unreachable, family.mode, looks))
+}
+
+/// A state directory that was copied has the leases and records of the other one, and one profile's
+/// workspace may lie in the folder of another. Only what we saw ourselves needs no such proof.
+fn known_place(agent: &Agent) -> Result<(), HoldReason> {
+    match &agent.place {
+        Place::Unknown(why) if !agent.ownership.has(Sign::Ledger) => {
+            Err(HoldReason::Gap { source: "environment", reason: why.clone() })
+        }
+        Place::Ours | Place::Other(_) | Place::Unknown(_) => Ok(()),
+    }
 }
 
 fn loose(bond: &Bond) -> Result<(), HoldReason> {

@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -233,6 +233,23 @@ fn the_lock_of_a_holder_that_is_killed_is_released_at_once() {
     assert_eq!(kept(&stage), text);
 }
 
+/// On the live process table: a process that listens stands for the gateway, and starts another.
+#[test]
+fn a_process_that_the_gateway_starts_is_looked_at_before_the_interval_is_over() {
+    let stage = Stage::healthy();
+    let mut gateway = Process::listening(&stage);
+    stage.gateway(gateway.pid(), gateway.start_ticks(), 0);
+    let daemon = Daemon::start(stage.live(&["-v", "run", "--json"]), &stage);
+    daemon.tells("READY=1");
+    assert_eq!(daemon.report()["gateway"]["pid"], gateway.pid());
+    // What it watches since its first look is looked at once more.
+    daemon.logs("looking: file change");
+    daemon.report();
+    let child = gateway.start();
+    daemon.logs(&format!("looking: start of pid {child}"));
+    daemon.report();
+}
+
 /// Waits for a pass that finds something.
 #[track_caller]
 fn next_verdict(daemon: &Daemon) -> Value {
@@ -256,7 +273,10 @@ fn kept(stage: &Stage) -> String {
 }
 
 /// A process of ours that ends when its standard input does, so with this one at the latest.
-struct Process(Child);
+struct Process {
+    child: Child,
+    said: Option<BufReader<ChildStdout>>,
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -266,7 +286,9 @@ impl Drop for Process {
 
 impl Process {
     fn waiting() -> Process {
-        Process(Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap())
+        let mut command = Command::new("cat");
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        Process { child, said: None }
     }
 
     /// This test program once more, which listens on a port.
@@ -281,12 +303,26 @@ impl Process {
             .spawn()
             .unwrap();
         let said = BufReader::new(child.stdout.take().unwrap());
-        assert!(said.lines().map_while(Result::ok).any(|line| line.contains("listening")));
-        Process(child)
+        let mut process = Process { child, said: Some(said) };
+        process.says("listening");
+        process
+    }
+
+    /// Makes it start a process, and returns that one's pid.
+    fn start(&mut self) -> i32 {
+        self.child.stdin.as_mut().unwrap().write_all(b"start\n").unwrap();
+        self.says("started ").parse().unwrap()
+    }
+
+    /// Waits for a line with `text` and returns what follows it.
+    fn says(&mut self, text: &str) -> String {
+        let lines = self.said.as_mut().unwrap().lines().map_while(Result::ok);
+        let after = |line: String| line.split_once(text).map(|(_, after)| after.to_owned());
+        lines.filter_map(after).next().unwrap()
     }
 
     fn pid(&self) -> i32 {
-        i32::try_from(self.0.id()).unwrap()
+        i32::try_from(self.child.id()).unwrap()
     }
 
     /// Field 22 of its stat. Its name has no blank and no bracket.
@@ -296,8 +332,8 @@ impl Process {
     }
 
     fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -311,7 +347,18 @@ fn child_that_listens_if_told_to() {
         return;
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    println!("listening");
+    println!("\nlistening");
     std::thread::spawn(move || listener.incoming().for_each(drop));
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    let mut children = Vec::new();
+    for _ in std::io::stdin().lines().map_while(Result::ok) {
+        // Ends with this one, which holds its standard input.
+        let child =
+            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        println!("started {}", child.id());
+        children.push(child);
+    }
+    for mut child in children {
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
 }

@@ -1,6 +1,5 @@
 //! Exit codes, each through the program itself.
 
-use std::fs;
 use std::process::Stdio;
 
 use super::daemon::Daemon;
@@ -140,31 +139,5 @@ fn a_reader_that_has_gone_away_is_no_failure() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
         assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
-    }
-}
-
-#[test]
-fn the_demo_repairs_two_things_leaves_the_healthy_one_alone_and_nothing_behind() {
-    let stage = Stage::healthy();
-    for args in [&["demo"][..], &["demo", "--json"]] {
-        let ran = ran(stage.live(args).env("CLAWARDEN_NOW", stage.now.to_string())).exits(0);
-        if args.len() == 1 {
-            for says in [
-                "released lock agents/main/sessions/nightly.jsonl.lock",
-                "settled lane agent:main:telegram",
-                "healthy lane agent:main:main",
-                "action 2 is undone",
-            ] {
-                assert!(ran.stdout.contains(says), "{says}: {}", ran.stdout);
-            }
-        } else {
-            assert_eq!(ran.json()["summary"]["acted"], 2);
-        }
-        let left: Vec<_> = fs::read_dir(stage.path("tmp")).unwrap().collect();
-        let ours = |entry: &std::io::Result<fs::DirEntry>| {
-            entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("clawarden")
-        };
-        assert!(!left.iter().any(ours), "{left:?}");
-        assert!(!stage.path("own").exists());
     }
 }

@@ -2,7 +2,9 @@
 
 mod config;
 mod daemon;
+mod demo;
 mod exit_codes;
 mod output;
+mod processes;
 pub(crate) mod stage;
 mod switches;

@@ -91,8 +91,15 @@ fn a_pid_means_the_process_that_has_it_now() {
     for subject in [gone, &earlier, &format!("+{pid}"), "1", "99999999999"] {
         assert_eq!(protect(subject), (subject.to_owned(), Some(false)), "no live process");
     }
-    let unknown = stage.run(&["explain", pid]).exits(64).stderr;
-    assert!(unknown.contains(&format!("{id} is no lane, lock or agent")), "{unknown}");
+    for (subject, says) in [
+        (gone, format!("there is no live process with the pid {gone}\n")),
+        (&earlier, format!("that process has ended; pid {pid} is another one now, {id}\n")),
+        (&format!("+{pid}"), format!("+{pid} is no lane, lock or process of ")),
+        (&"0".to_owned(), "nothing can be seen of pid 0\n".to_owned()),
+    ] {
+        let unknown = stage.run(&["explain", subject]).exits(64).stderr;
+        assert!(unknown.contains(&says), "{unknown}");
+    }
     let rows = json!({ (pid): { "sessionId": "a", "status": "done", "updatedAt": 1 } });
     stage.write(&stage.store(), &rows.to_string(), 60);
     assert_eq!(protect(pid), (pid.clone(), Some(true)), "a lane is called so");
@@ -127,8 +134,9 @@ fn a_pid_selects_what_was_done_about_that_process_and_what_it_holds() {
     let explained = stage.run(&["explain", &pid]).exits(0).stdout;
     assert!(explained.contains("action 1 end_tree"), "{explained}");
     stage.write(&stage.lock(), &stage.lock_text(GATEWAY, 600), 600);
-    let explained = stage.run(&["explain", &pid, "--json"]).exits(0).json();
-    assert_eq!(explained["subject"]["kind"], "lock", "{explained}");
+    let explained = stage.run(&["explain", &pid, "--json"]).exits(0).json_lines();
+    let kinds: Vec<_> = explained.iter().map(|line| &line["subject"]["kind"]).collect();
+    assert_eq!(kinds, ["lock", "process"], "{explained:#?}");
 }
 
 fn about_process(id: String, intended_at: UnixMillis) -> Intent {

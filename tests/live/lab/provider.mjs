@@ -1,13 +1,17 @@
-// A model provider on loopback that speaks the OpenAI chat format and misbehaves on request.
+// A model provider on loopback that speaks the OpenAI chat format, for a gateway, and the Anthropic Messages format,
+// for the `claude` of an ACP agent, and misbehaves on request.
 // usage: node provider.mjs MODEFILE STATSFILE PORTFILE
 // Modes: `ok` answers, `hang` takes the request and never sends a byte, `delay:S` is silent for S seconds,
-// `slow:S` streams a word per second for S seconds. A mark [[say:MODE]] in the last user message that no answer
-// followed yet wins over MODEFILE, so that one lane hangs while others work.
+// `slow:S` streams a word per second for S seconds, `tool:COMMAND` first has a command run in a shell. A mark
+// [[say:MODE]] in the last user message that no answer followed yet wins over MODEFILE, so that one lane hangs while
+// others work.
 import fs from "node:fs";
 import http from "node:http";
+import { answer as answerClaude } from "./anthropic.mjs";
 
 const [modeFile, statsFile, portFile] = process.argv.slice(2);
-const stats = { requests: 0, open: 0, finished: 0, cut: 0 };
+const fresh = () => ({ requests: 0, open: 0, finished: 0, cut: 0 });
+const stats = { chat: fresh(), claude: fresh() };
 const put = (file, text) => { fs.writeFileSync(`${file}.new`, text); fs.renameSync(`${file}.new`, file); };
 const count = change => { change(); put(statsFile, JSON.stringify(stats)); };
 const wait = seconds => new Promise(done => setTimeout(done, seconds * 1000));
@@ -20,14 +24,16 @@ function modeOf(messages) {
   return mark ? mark[1] : fs.readFileSync(modeFile, "utf8").trim();
 }
 
-async function answer(request, res) {
-  const [mode, seconds] = modeOf(request.messages ?? []).split(":");
+async function answer(request, format, res) {
+  const [, mode, argument] = /^(\w+):?(.*)$/s.exec(modeOf(request.messages ?? []));
   if (mode === "hang") return;
-  if (mode === "delay") await wait(Number(seconds));
+  if (mode === "delay") await wait(Number(argument));
   if (res.destroyed) return;
-  const head = { id: `c${stats.requests}`, created: Math.floor(Date.now() / 1000), model: request.model ?? "fake-1" };
+  if (format === "claude") return answerClaude(request, mode === "tool" && argument, res);
+  const number = stats.chat.requests;
+  const head = { id: `c${number}`, created: Math.floor(Date.now() / 1000), model: request.model ?? "fake-1" };
   const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
-  const text = `answer ${stats.requests}`;
+  const text = `answer ${number}`;
   if (!request.stream) {
     const choices = [{ index: 0, message: { role: "assistant", content: text }, finish_reason: "stop" }];
     res.writeHead(200, { "content-type": "application/json" });
@@ -36,12 +42,14 @@ async function answer(request, res) {
   res.writeHead(200, { "content-type": "text/event-stream" });
   const chunk = (choices, more = {}) => res.write(`data: ${JSON.stringify({ ...head, object: "chat.completion.chunk", choices, ...more })}\n\n`);
   chunk([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]);
-  for (let word = 0; mode === "slow" && word < Number(seconds) && !res.destroyed; word++) {
+  for (let word = 0; mode === "slow" && word < Number(argument) && !res.destroyed; word++) {
     chunk([{ index: 0, delta: { content: `w${word} ` }, finish_reason: null }]);
     await wait(1);
   }
-  chunk([{ index: 0, delta: { content: text }, finish_reason: null }]);
-  chunk([{ index: 0, delta: {}, finish_reason: "stop" }]);
+  const call = { index: 0, id: `call${number}`, type: "function", function: { name: "exec", arguments: JSON.stringify({ command: argument }) } };
+  const calls = mode === "tool" && request.tools?.some(tool => tool.function?.name === "exec");
+  chunk([{ index: 0, delta: calls ? { tool_calls: [call] } : { content: text }, finish_reason: null }]);
+  chunk([{ index: 0, delta: {}, finish_reason: calls ? "tool_calls" : "stop" }]);
   chunk([], { usage });
   res.end("data: [DONE]\n\n");
 }
@@ -51,11 +59,13 @@ const server = http.createServer((req, res) => {
   req.on("data", part => { body += part; });
   req.on("end", () => {
     if (req.url.endsWith("/models")) return void res.end(JSON.stringify({ object: "list", data: [{ id: "fake-1", object: "model" }] }));
-    count(() => { stats.requests++; stats.open++; });
-    res.on("close", () => count(() => { stats.open--; res.writableFinished ? stats.finished++ : stats.cut++; }));
+    if (req.url.startsWith("/v1/messages/")) return void res.end(JSON.stringify({ input_tokens: 1 }));
+    const format = req.url.startsWith("/v1/messages") ? "claude" : "chat", tally = stats[format];
+    count(() => { tally.requests++; tally.open++; });
+    res.on("close", () => count(() => { tally.open--; res.writableFinished ? tally.finished++ : tally.cut++; }));
     let request = {};
     try { request = JSON.parse(body); } catch { /* answered like an empty request */ }
-    answer(request, res).catch(() => res.destroy());
+    answer(request, format, res).catch(() => res.destroy());
   });
 });
 server.listen(0, "127.0.0.1", () => { count(() => {}); put(portFile, String(server.address().port)); });

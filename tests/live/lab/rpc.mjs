@@ -1,6 +1,7 @@
 // A small client of the gateway's WebSocket protocol (3 to 4): token and a fresh Ed25519 device, built-ins of Node only.
 // usage: node rpc.mjs PORT TOKENFILE METHOD [JSON]     prints the payload; an error goes to stderr, exit 1
 //        node rpc.mjs PORT TOKENFILE --ready SECONDS   waits until the gateway says ready and answers a call
+//        node rpc.mjs PORT TOKENFILE --tool NAME JSON  has the main agent use a tool, without a model (HTTP)
 import crypto from "node:crypto";
 import fs from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -12,10 +13,16 @@ const pause = ms => new Promise(done => setTimeout(done, ms));
 export class Client {
   #waiting = new Map();
 
+  // A gateway on a busy machine may close a connection before it has said its first word. Nothing is lost by another.
   static async open(port, token) {
-    const client = new Client();
-    await client.#connect(port, token);
-    return client;
+    for (const end = Date.now() + 90_000; ;) {
+      const client = new Client();
+      try { await client.#connect(port, token); return client; } catch (e) {
+        client.close();
+        if (Date.now() > end) throw e;
+        await pause(500);
+      }
+    }
   }
 
   async #connect(port, token) {
@@ -83,11 +90,22 @@ async function ready(port, token, seconds) {
   }
 }
 
+async function tool(port, token, name, args) {
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const body = JSON.stringify({ tool: name, args, sessionKey: "agent:main:main" });
+  const said = await fetch(`http://127.0.0.1:${port}/tools/invoke`, { method: "POST", headers, body });
+  const { ok, result, error } = await said.json();
+  if (!ok) throw new Error(`${name}: ${JSON.stringify(error)}`);
+  return result;
+}
+
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const [port, tokenFile, method, argument] = process.argv.slice(2);
+  const [port, tokenFile, method, argument, last] = process.argv.slice(2);
   const token = fs.readFileSync(tokenFile, "utf8").trim();
   try {
-    const payload = method === "--ready" ? await ready(port, token, Number(argument)) : await once(port, token, method, JSON.parse(argument ?? "{}"));
+    const payload = method === "--ready" ? await ready(port, token, Number(argument))
+      : method === "--tool" ? await tool(port, token, argument, JSON.parse(last))
+      : await once(port, token, method, JSON.parse(argument ?? "{}"));
     console.log(JSON.stringify(payload));
     process.exit(0);
   } catch (e) { console.error(String(e.message)); process.exit(1); }

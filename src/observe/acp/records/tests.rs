@@ -151,8 +151,11 @@ fn another_owner_is_seen() {
     let mut bed = Bed::new();
     bed.write(KEY, 7);
     assert_eq!(bed.look(), "7");
+    // As if the folder had had another owner at the last look.
     let folder = bed.reader.folders.values_mut().next().unwrap();
     folder.uid += 1;
+    let known = folder.names.value[0].known.as_mut().unwrap();
+    Arc::make_mut(known.said.as_mut().unwrap().as_mut().unwrap()).folder_uid += 1;
     let at = bed.folder();
     let read = bed.reader.read(&[at], bed.now);
     let uid = fs::metadata(bed.path("")).unwrap().uid();

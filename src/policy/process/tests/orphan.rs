@@ -67,8 +67,14 @@ fn another_state_directory_is_none_of_ours_whatever_else_is_seen() {
         agent.ownership = owned(&Sign::ALL);
     });
     check(agent, "orphan_process healthy hold other_state_dir");
-    let unknown = with(|agent| agent.place = Place::Unknown("no HOME".to_owned()));
-    check(unknown, "orphan_process act unreachable");
+    let unknown = |sign| {
+        with(|agent| {
+            agent.place = Place::Unknown("no HOME".to_owned());
+            agent.ownership = owned(&[sign]);
+        })
+    };
+    check(unknown(Sign::Ledger), "orphan_process act unreachable");
+    check(unknown(Sign::Lease), "orphan_process hold gap");
 }
 
 #[test]

@@ -87,7 +87,8 @@ proptest! {
             && agent.top.is_none()
             && agent.mark.is_present()
             && matches!(agent.bond, Bond::Loose { .. })
-            && !matches!(agent.place, Place::Other(_))
+            && (agent.place == Place::Ours
+                || (matches!(agent.place, Place::Unknown(_)) && agent.ownership.has(Sign::Ledger)))
             && agent.tree.iter().all(|member| member.guards.is_empty())
             && agent.started_at <= ago(120)
             && !blind;

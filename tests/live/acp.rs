@@ -1,0 +1,102 @@
+//! ACP sessions of a gateway: what it starts, and what it writes down about that.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+
+use crate::gateway::{Gateway, uuid_like};
+use crate::home::Home;
+use crate::wait::{seconds, until};
+
+/// The lane that the operator types commands into.
+const OPERATOR: &str = "agent:main:operator";
+
+impl Gateway<'_> {
+    /// Has the main agent start a oneshot run with `task`; returns the key of its session.
+    #[track_caller]
+    pub(crate) fn spawn_oneshot(&self, task: &str) -> String {
+        let args = json!({ "runtime": "acp", "agentId": "claude", "task": task, "mode": "run" });
+        let said = self.tool("sessions_spawn", &args);
+        key_in(&said.to_string()).unwrap_or_else(|| panic!("no session: {said}"))
+    }
+
+    /// Has the operator start a session that stays; returns its key.
+    #[track_caller]
+    pub(crate) fn spawn_persistent(&self) -> String {
+        let said = self.command("/acp spawn claude --mode persistent --bind off --thread off");
+        key_in(&said).unwrap_or_else(|| panic!("no session: {said}"))
+    }
+
+    /// Has the operator close a session.
+    #[track_caller]
+    pub(crate) fn close(&self, key: &str) {
+        let said = self.command(&format!("/acp close {key}"));
+        assert!(said.contains("Closed ACP session"), "{said}");
+    }
+
+    /// The answer to a command that the operator types.
+    #[track_caller]
+    fn command(&self, text: &str) -> String {
+        let before = self.said_by_operator_lane().len();
+        let id = uuid_like();
+        let params = json!({ "sessionKey": OPERATOR, "message": text, "idempotencyKey": id });
+        self.call("chat.send", &params);
+        until("the gateway answers a command", seconds(90), || {
+            self.said_by_operator_lane().into_iter().nth(before)
+        })
+    }
+
+    fn said_by_operator_lane(&self) -> Vec<String> {
+        let history = self.call("chat.history", &json!({ "sessionKey": OPERATOR }));
+        let messages = history["messages"].as_array().cloned().unwrap_or_default();
+        messages.iter().map(|message| message["content"].to_string()).collect()
+    }
+}
+
+/// The status of every task that ran in the ACP session `key`.
+#[track_caller]
+pub(crate) fn tasks(home: &Home, key: &str) -> Vec<String> {
+    let file = home.state().join("tasks/runs.sqlite");
+    let Ok(tasks) = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+        return Vec::new();
+    };
+    let query = "select status from task_runs where child_session_key = ?";
+    let mut query = tasks.prepare(query).unwrap();
+    query.query_map([key], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// Every acpx record of the session `key`, by file.
+#[track_caller]
+pub(crate) fn records(home: &Home, key: &str) -> Vec<(PathBuf, Value)> {
+    let Ok(entries) = fs::read_dir(home.workspace().join("state/sessions")) else {
+        return Vec::new();
+    };
+    let files = entries.map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|end| end == "json"));
+    // A record that is being replaced is there at the next look.
+    let read = files.filter_map(|path| {
+        let record: Value = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        Some((path, record))
+    });
+    read.filter(|(_, record)| record["name"] == key).collect()
+}
+
+/// A record says now that it is closed, and nothing else of it has changed.
+#[track_caller]
+pub(crate) fn assert_only_closed(before: &Value, now: &Value) {
+    let [before, now] = [before, now].map(|record| record.as_object().unwrap());
+    let changed =
+        now.keys().chain(before.keys()).filter(|name| before.get(*name) != now.get(*name));
+    for name in changed {
+        assert!(["closed", "closed_at"].contains(&name.as_str()), "`{name}` was written");
+    }
+}
+
+/// The key of an ACP session somewhere in `text`.
+fn key_in(text: &str) -> Option<String> {
+    let from = text.find("agent:claude:acp:")?;
+    let length = "agent:claude:acp:".len() + 36;
+    text.get(from..from + length).map(str::to_owned)
+}
