@@ -13,16 +13,10 @@ mod stage;
 use std::path::Path;
 use std::time::Duration;
 
-use clawarden::act::Reach;
-use clawarden::clock::Clock;
-use clawarden::config;
-use clawarden::journal::{Instance, Journal};
 use clawarden::model::Status;
-use clawarden::observe::Observer;
-use clawarden::observe::locate::{Request, locate};
-use clawarden::pass::Passes;
 use measure::{Budget, Table, cpu_ms, floor};
 use stage::State;
+use stage::bed::{Bed, shipped};
 use stage::processes::{self, CAPTURED_GATEWAY, Gateway, Idle};
 
 const PROCESSES: u32 = 3000;
@@ -49,7 +43,8 @@ fn full(count: u32, table: &mut Table) {
     processes::capture(&proc, count, &state.dir, 21600);
     let floor = cpu_ms(5, || full_floor(&proc, &state));
     let ours = cpu_ms(5, || {
-        let mut passes = Bed { root: root.path(), state: &state, proc: &proc }.looking();
+        let mut passes =
+            Bed { root: root.path(), state_dir: &state.dir, proc: &proc }.looking(shipped());
         let report = passes.run(&|| false).unwrap();
         assert_eq!((report.gateway.status, report.locks), (Status::Up, 2000), "{report:?}");
     });
@@ -67,7 +62,7 @@ fn steady(count: u32, table: &mut Table) {
     let _idle = Idle::start(count as usize);
     let (gateway, state) = processes::large(root.path());
     let proc = Path::new("/proc");
-    let bed = Bed { root: root.path(), state: &state, proc };
+    let bed = Bed { root: root.path(), state_dir: &state.dir, proc };
     // Until then a process may still become another one by an exec.
     std::thread::sleep(Duration::from_secs(61));
 
@@ -76,8 +71,8 @@ fn steady(count: u32, table: &mut Table) {
         floor::list(proc).len() as u64 + floor::stamps(&state.folders) + floor::stamps(&stores)
     });
     for (what, mut passes) in [
-        ("pass, nothing changed, dry run", bed.looking()),
-        ("pass, nothing changed, enforcing", bed.acting()),
+        ("pass, nothing changed, dry run", bed.looking(shipped())),
+        ("pass, nothing changed, enforcing", bed.acting("acting", shipped())),
     ] {
         let report = passes.run(&|| false).unwrap();
         assert_eq!(report.gateway.status, Status::Up);
@@ -87,41 +82,4 @@ fn steady(count: u32, table: &mut Table) {
         table.row(what, "ms CPU", floor, ours, Budget::AtMost(SHARE_OF_INTERVAL));
     }
     drop(gateway);
-}
-
-struct Bed<'a> {
-    root: &'a Path,
-    state: &'a State,
-    proc: &'a Path,
-}
-
-impl Bed<'_> {
-    fn looking(&self) -> Passes {
-        let dir = self.root.join("ours");
-        let journal = Journal::open_read_only(&dir).unwrap();
-        self.passes(journal, Reach::DryRun)
-    }
-
-    fn acting(&self) -> Passes {
-        let dir = self.root.join("ours");
-        std::fs::create_dir_all(&dir).unwrap();
-        let instance = Instance::take(&dir).unwrap();
-        let journal = Journal::open(&instance, Clock::Wall.now()).unwrap().journal;
-        self.passes(journal, Reach::Live)
-    }
-
-    fn passes(&self, journal: Journal, reach: Reach) -> Passes {
-        let (home, tmp) = (self.root.join("home"), self.root.join("tmp"));
-        let env = move |name: &str| match name {
-            "HOME" => Some(home.display().to_string()),
-            "TMPDIR" => Some(tmp.display().to_string()),
-            _ => None,
-        };
-        let state_dir = Some(self.state.dir.clone());
-        let install = locate(&Request { state_dir, env: &env }).unwrap();
-        let config = config::load(None, &|_| None).unwrap().config;
-        let observer = Observer::new(install, self.proc, Box::new(env));
-        let dir = self.root.join("ours");
-        Passes::new(config, observer, journal, dir, reach, Clock::Wall)
-    }
 }

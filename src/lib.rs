@@ -55,8 +55,12 @@
 //!   store is exchanged atomically, and back if the gateway wrote it meanwhile.
 //! - **Intent before act, outcome after**, both durable. What a crash left is looked at, never
 //!   repeated ([`act::recover`]).
-//! - **The gateway first.** With the gateway down, starting, or just started, everything waits: its
-//!   own recovery needs the state as it is ([`policy`]).
+//! - **Ours, and dead to the world.** A process is ended only if one strong sign or two weak ones say
+//!   that a gateway of this state directory started it, the kernel says that nobody has the other
+//!   ends of its input and output, and nothing in its whole tree forbids it ([`model::Ownership`],
+//!   [`model::Contact`], [`model::Guard`]).
+//! - **The gateway first.** With the gateway starting, or just started, everything waits, and files
+//!   wait while it is down, too: its own recovery needs the state as it is ([`policy`]).
 //! - **Foreign files are hostile**: bounded, never followed out of the state directory, escaped
 //!   before they are shown ([`text`]).
 

@@ -33,7 +33,7 @@ use crate::text::escape;
 use census::Again;
 use summary::report;
 pub use undo::Undone;
-use words::{done, intent, log_action, note};
+use words::{conclusion, done, intent, log_action, note};
 
 /// How long a pass waits for an `undo`, `pause` or `protect` that is being carried out.
 const ACTION_LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -228,7 +228,7 @@ impl Passes {
         let performed = self.perform(id, action, history, pass);
         let done = done(Some(id), performed);
         (self.before)(Step::Conclude);
-        self.journal.conclude(id, done.outcome, done.error.as_deref(), self.clock.now())?;
+        self.journal.settle(id, &conclusion(&done, self.clock.now()))?;
         log_action(verdict, action, &done);
         Ok(done)
     }
@@ -243,8 +243,9 @@ impl Passes {
         let is_alive = |process| self.observer.is_alive(process);
         let (observer, config, snapshot) = (&self.observer, &self.config, pass.snapshot);
         let again = Again { observer, config, snapshot, history };
-        // A captured table names processes that are none: nothing is ever signalled then.
-        let census: &dyn Census = if observer.is_live() { &again } else { &NoCensus };
+        // A captured table names processes that are none: they are looked at, and never signalled.
+        let is_looked_at = observer.is_live() || self.reach == Reach::DryRun;
+        let census: &dyn Census = if is_looked_at { &again } else { &NoCensus };
         self.with_actuator(&is_alive, |actuator| {
             Actuator { census, hurry: pass.stop, ..actuator }.perform(id, action)
         })
@@ -320,7 +321,7 @@ impl Passes {
             };
             let words = note.as_deref().unwrap_or("found to be complete");
             if record.intent.undo_of.is_some() {
-                self.leave_alone(&record.intent.subject.id, outcome)?;
+                self.leave_alone(&record.intent.subject, outcome)?;
             }
             self.journal.resolve(record.id, outcome, words, self.clock.now())?;
             let subject = record.intent.subject.id;

@@ -46,11 +46,16 @@ pub(crate) fn stat(root: &Path, pid: u32) -> Option<u64> {
     fields.split(' ').nth(20).and_then(|field| field.parse().ok())
 }
 
-/// Reads the children of the first thread of each.
-pub(crate) fn children(pids: impl Iterator<Item = u32>) -> usize {
+/// Reads the children of every thread of `root`, and of the first thread of each of `others`.
+pub(crate) fn children(root: u32, others: impl Iterator<Item = u32>) -> usize {
     let mut buffer = [0; 4096];
-    let read = |pid| File::open(format!("/proc/{pid}/task/{pid}/children"))?.read(&mut buffer);
-    pids.map(read).filter_map(std::io::Result::ok).sum()
+    let mut read = |pid: u32, thread: u32| {
+        let file = File::open(format!("/proc/{pid}/task/{thread}/children"));
+        file.and_then(|mut file| file.read(&mut buffer)).unwrap_or(0)
+    };
+    let threads = list(Path::new(&format!("/proc/{root}/task")));
+    let of_root: usize = threads.into_iter().map(|thread| read(root, thread)).sum();
+    of_root + others.map(|pid| read(pid, pid)).sum::<usize>()
 }
 
 /// Looks at the modification time of each.

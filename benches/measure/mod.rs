@@ -22,6 +22,28 @@ pub(crate) fn wall_ms<T>(runs: usize, work: impl FnMut() -> T) -> f64 {
     median(ClockId::Monotonic, runs, work)
 }
 
+/// Returns the median CPU time of each work, in ms, after `before`, which is not counted. They
+/// take turns, so that a slow spell hits them all.
+pub(crate) fn in_turns<const N: usize>(
+    rounds: usize,
+    before: &dyn Fn(),
+    works: [&dyn Fn(); N],
+) -> [f64; N] {
+    let mut times = [const { Vec::new() }; N];
+    for _ in 0..rounds {
+        for (work, times) in works.iter().zip(&mut times) {
+            before();
+            let begun = now(ClockId::ProcessCPUTime);
+            work();
+            times.push(now(ClockId::ProcessCPUTime) - begun);
+        }
+    }
+    times.map(|mut times| {
+        times.sort_unstable();
+        millis(times[rounds / 2])
+    })
+}
+
 fn median<T>(clock: ClockId, runs: usize, mut work: impl FnMut() -> T) -> f64 {
     let mut times: Vec<Duration> = (0..runs)
         .map(|_| {

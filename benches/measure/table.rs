@@ -7,6 +7,8 @@ pub(crate) enum Budget {
     Times(f64),
     /// So much, in the unit of the row.
     AtMost(f64),
+    /// As much as the floor.
+    Same,
     /// Anything: it is told for comparison.
     Any,
 }
@@ -24,6 +26,7 @@ impl Table {
         let (budget, is_kept) = match budget {
             Budget::Times(most) => (format!("{most} x"), Some(ours <= most * floor)),
             Budget::AtMost(most) => (format!("{} {unit}", number(most)), Some(ours <= most)),
+            Budget::Same => (format!("{} {unit}", number(floor)), Some(ours == floor)),
             Budget::Any => (String::new(), None),
         };
         self.rows.push([

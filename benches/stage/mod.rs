@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "shared by benches, each of which uses a part")]
 
+pub(crate) mod agents;
+pub(crate) mod bed;
 pub(crate) mod processes;
 
 use std::fs::{self, File};

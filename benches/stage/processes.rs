@@ -12,10 +12,13 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use super::State;
+use super::agents::{Pair, Programs};
 use crate::measure::floor;
 
 /// The title of a gateway, which is all that its command line is.
 const TITLE: &str = "openclaw-gateway";
+/// Where the programs of its agents are, in its `TMPDIR`.
+const PROGRAMS: &str = "programs";
 /// The gateway of a captured table: pid and start ticks.
 pub(crate) const CAPTURED_GATEWAY: (u32, u64) = (4999, 4242);
 
@@ -81,8 +84,8 @@ impl Drop for Idle {
     }
 }
 
-/// A process with title, environment, lock, databases and port of a gateway of 2026.7.1. It ends
-/// when its standard input does.
+/// A process with title, environment, lock, databases and port of a gateway of 2026.7.1. It starts
+/// as many agents as a byte of its standard input says, and ends when that does.
 pub(crate) struct Gateway {
     child: Child,
     pub(crate) port: u16,
@@ -114,6 +117,13 @@ impl Gateway {
         (pid, floor::stat(Path::new("/proc"), pid).unwrap())
     }
 
+    /// Makes it start adapters with one `claude` each.
+    pub(crate) fn start_agents(&mut self, pairs: u8) {
+        Programs::install(self.tmp.join(PROGRAMS));
+        self.child.stdin.as_mut().unwrap().write_all(&[pairs]).unwrap();
+        self.child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    }
+
     fn lock(&self, config: &Path) {
         let folder = self.tmp.join(format!("openclaw-{}", rustix::process::geteuid().as_raw()));
         fs::create_dir_all(&folder).unwrap();
@@ -135,8 +145,11 @@ impl Gateway {
         }
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let _others: Vec<File> = (0..60).map(|_| File::open("/dev/null").unwrap()).collect();
-        let state = PathBuf::from(std::env::var_os("OPENCLAW_STATE_DIR").unwrap()).join("state");
-        fs::create_dir_all(&state).unwrap();
+        let dir = PathBuf::from(std::env::var_os("OPENCLAW_STATE_DIR").unwrap());
+        let [state, workspace] = ["state", "workspace"].map(|name| dir.join(name));
+        for folder in [&state, &workspace] {
+            fs::create_dir_all(folder).unwrap();
+        }
         let db = Connection::open(state.join("openclaw.sqlite")).unwrap();
         db.execute_batch(
             "PRAGMA journal_mode=WAL;
@@ -154,7 +167,14 @@ impl Gateway {
                 let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\n\r\n");
             }
         });
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        let programs = Programs::at(std::env::temp_dir().join(PROGRAMS));
+        let mut pairs: Vec<Pair> = Vec::new();
+        let mut more = [0];
+        while std::io::stdin().read_exact(&mut more).is_ok() {
+            pairs.extend((0..more[0]).map(|_| programs.pair(&workspace)));
+            std::io::stdout().write_all(&more).unwrap();
+            std::io::stdout().flush().unwrap();
+        }
         true
     }
 }

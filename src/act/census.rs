@@ -29,13 +29,15 @@ pub trait Census {
 #[derive(Clone, Copy, Debug)]
 pub struct NoCensus;
 
+const NOT_LIVE: &str = "a captured process is never signalled";
+
 impl Census for NoCensus {
     fn judge(&self, _end: &TreeEnd, _held: &[ProcessId]) -> Result<(), String> {
-        Err("there are no live processes to look at".to_owned())
+        Err(NOT_LIVE.to_owned())
     }
 
     fn tree(&self, _known: &[ProcessId], _held: &[ProcessId]) -> Result<Vec<Member>, String> {
-        Err("there are no live processes to look at".to_owned())
+        Err(NOT_LIVE.to_owned())
     }
 
     fn memory(&self, _id: ProcessId) -> Option<u64> {

@@ -20,15 +20,11 @@ mod error;
 mod exchange;
 mod file;
 mod lock;
-#[cfg_attr(
-    not(target_os = "linux"),
-    expect(dead_code, reason = "only what ends a tree closes a record, and that is Linux only")
-)]
 mod object;
 mod quarantine;
 #[cfg_attr(
     not(target_os = "linux"),
-    expect(dead_code, reason = "only what ends a tree closes a record, and that is Linux only")
+    expect(dead_code, reason = "records are closed with processes, and those end on Linux only")
 )]
 mod record;
 mod recover;

@@ -1,7 +1,9 @@
 //! `explain`: everything about one subject.
 
+mod advice;
 mod process;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -11,14 +13,12 @@ use super::open::setup;
 use super::{Failure, Global, output};
 use crate::exit::Exit;
 use crate::journal::{HistoryFilter, Journal};
-use crate::model::{
-    ActReason, Decision, HoldReason, Policy, ProcessId, SessionKey, Status, Subject, SubjectKind,
-    Version, span,
-};
+use crate::model::{Decision, HoldReason, ProcessId, SessionKey, Subject, SubjectKind};
 use crate::observe::files::Keep;
 use crate::pass::Passes;
 use crate::report::{self, Entry, KeptLane, PassReport};
 use crate::text::escape;
+use advice::{gateway_repairs, next_step};
 use process::Asked;
 
 /// The evidence, the verdict and the next step
@@ -61,18 +61,33 @@ pub(super) fn explain(global: &Global, command: &Explain) -> Result<Exit, Failur
         // Writing to a String cannot fail.
         let _ = write_head(&report, lane, &entries, global.color.paint(), &mut text);
     }
-    for entry in entries {
-        let earlier = earlier(&passes.journal, &entry.verdict.subject.id)?;
-        let more = More { earlier: &earlier, recognition: recognition(entry, &passes) };
+    for judged in by_subject(&entries) {
+        let earlier = earlier(&passes.journal, &judged[0].verdict.subject.id)?;
+        let more = More { earlier: &earlier, recognition: recognition(judged[0], &passes) };
         if global.json {
-            text.push_str(&format!("{}\n", object(&report, entry, &more)));
+            let objects = judged.iter().map(|entry| object(&report, entry, &more));
+            text.extend(objects.map(|object| format!("{object}\n")));
         } else {
-            let _ = write(&report, entry, &more, global.color.paint(), &mut text);
+            let _ = write(&report, &judged, &more, global.color.paint(), &mut text);
         }
     }
     let text = if global.json { text } else { report::shortened(&text, &report) };
     output(&text)?;
     Ok(Exit::Success)
+}
+
+/// What several policies say of one subject belongs together.
+fn by_subject<'a>(entries: &[&'a Entry]) -> Vec<Vec<&'a Entry>> {
+    let mut subjects: Vec<Vec<&Entry>> = Vec::new();
+    for entry in entries {
+        let is_same =
+            |judged: &&mut Vec<&Entry>| judged[0].verdict.subject == entry.verdict.subject;
+        match subjects.iter_mut().find(is_same) {
+            Some(judged) => judged.push(entry),
+            None => subjects.push(vec![entry]),
+        }
+    }
+    subjects
 }
 
 /// What somebody wants explained.
@@ -234,15 +249,18 @@ fn write_head(
 
 fn write(
     report: &PassReport,
-    entry: &Entry,
+    judged: &[&Entry],
     more: &More<'_>,
     paint: report::Paint,
     out: &mut String,
 ) -> std::fmt::Result {
-    writeln!(out)?;
-    report::entry_lines(entry, &report.invocation, paint, out)?;
+    for entry in judged {
+        writeln!(out)?;
+        report::entry_lines(entry, &report.invocation, paint, out)?;
+    }
     writeln!(out, "\nevidence")?;
-    for (name, value) in &entry.verdict.evidence.0 {
+    // Of one subject all policies saw the same.
+    for (name, value) in &judged[0].verdict.evidence.0 {
         write_fact(name, value, 2, out)?;
     }
     if let Some(recognition) = &more.recognition {
@@ -251,9 +269,23 @@ fn write(
             write_fact(name, value, 2, out)?;
         }
     }
-    writeln!(out, "\nthe gateway itself\n  {}", gateway_repairs(report, entry))?;
-    writeln!(out, "\nnext\n  {}", next_step(report, entry))?;
+    let is_wrong = judged.iter().any(|entry| entry.verdict.suspect);
+    let asked = || judged.iter().filter(|entry| entry.verdict.suspect == is_wrong);
+    writeln!(out, "\nthe gateway itself")?;
+    write_once(asked().map(|entry| gateway_repairs(report, entry)), out)?;
+    writeln!(out, "\nnext")?;
+    write_once(asked().map(|entry| next_step(report, entry)), out)?;
     write_earlier(more.earlier, out)
+}
+
+fn write_once(lines: impl Iterator<Item = String>, out: &mut String) -> std::fmt::Result {
+    let mut said = BTreeSet::new();
+    for line in lines {
+        if said.insert(line.clone()) {
+            writeln!(out, "  {line}")?;
+        }
+    }
+    Ok(())
 }
 
 /// One fact a line; facts that have parts stand above them.
@@ -310,81 +342,6 @@ fn object(report: &PassReport, entry: &Entry, more: &More<'_>) -> Value {
         all.append(object);
     }
     all
-}
-
-/// What this version repairs by itself, and when: measured on 2026.3.24, 4.15, 5.7, 5.28, 6.11,
-/// 7.1 and 9.6.
-fn gateway_repairs(report: &PassReport, entry: &Entry) -> String {
-    let version = report.gateway.version;
-    match (entry.verdict.policy, version) {
-        (Policy::DeadLock, _) => {
-            "removes dead locks when it starts, and when a message waits for one; not in between"
-                .to_owned()
-        }
-        (Policy::StaleLane, Some(version)) if version < Version::RECOVERS_RUNS => {
-            format!("{version} never repairs such a row; the next message to the lane ends it")
-        }
-        (Policy::StaleLane, Some(version)) => format!(
-            "{version} resumes runs that were interrupted by a crash within seconds of its start; \
-             what says running after the start grace is not repaired any more"
-        ),
-        (Policy::OrphanProcess | Policy::LeakedProcess | Policy::RunawayAgent, _) => {
-            "looks for agents it left behind when ACP is first used after its start, and only for \
-             those of its own wrapper whose parent is pid 1 (2026.7.1); earlier versions never look"
-                .to_owned()
-        }
-        (Policy::StaleLane, None) => {
-            "its version is not known; from 2026.5.2 on it resumes interrupted runs within seconds \
-             of its start"
-                .to_owned()
-        }
-    }
-}
-
-fn next_step(report: &PassReport, entry: &Entry) -> String {
-    let id = report::quoted(&entry.verdict.subject.id);
-    let command = &report.invocation;
-    match &entry.verdict.decision {
-        Decision::Act(..) => format!(
-            "{command} run --once repairs it; {command} protect {id} --for 1d leaves it alone"
-        ),
-        Decision::Observe(_, ActReason::Silent { .. }) => format!(
-            "set policies.{}.silence to enforce in the configuration to have it repaired",
-            entry.verdict.policy
-        ),
-        Decision::Observe(..) => format!(
-            "set policies.{}.mode to enforce in the configuration to have it repaired",
-            entry.verdict.policy
-        ),
-        Decision::Hold(HoldReason::NotAnAgent) => {
-            "nothing to do; only agents are ever ended".to_owned()
-        }
-        Decision::Hold(HoldReason::Protected { .. }) => format!("{command} unprotect {id}"),
-        Decision::Hold(HoldReason::Paused { .. }) => format!("{command} resume"),
-        Decision::Hold(HoldReason::NotOwner { uid }) => {
-            format!("run clawarden as uid {uid}, the user of the gateway")
-        }
-        Decision::Hold(HoldReason::GatewayDown) => {
-            "start the gateway; what it does not repair itself is judged after the start grace"
-                .to_owned()
-        }
-        Decision::Hold(HoldReason::EraNewer) => "install a newer clawarden".to_owned(),
-        Decision::Hold(HoldReason::PassBudget { .. }) => {
-            format!(
-                "{command} run --once does the next ones; the daemon does them at its next pass"
-            )
-        }
-        Decision::Hold(HoldReason::GaveUp { .. }) => {
-            format!("{command} history --since 7d --subject {id} shows what was tried")
-        }
-        Decision::Hold(why) => match why.due_in() {
-            Some(left) => format!("nothing to do; it is judged again in {}", span(left)),
-            None if report.gateway.status != Status::Up => {
-                "nothing is done until the gateway is up".to_owned()
-            }
-            None => "nothing is done while this holds; it is judged again at every pass".to_owned(),
-        },
-    }
 }
 
 #[cfg(test)]

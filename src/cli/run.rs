@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::open::{Acting, Setup, setup};
 use super::{Failure, Global};
 use crate::config;
-use crate::daemon::{self, PassSummary, Settings, StopFlag, Wake};
+use crate::daemon::{self, PassSummary, Settings, Wake};
 use crate::exit::Exit;
 use crate::journal::InstanceError;
 use crate::model::{Decision, HoldReason, Mode, ProcessId};
@@ -80,8 +80,8 @@ fn once(
 ) -> Result<Exit, Failure> {
     passes.explains_healthy = listing.all;
     let mut report = passes.run(&|| false)?;
-    for _ in 0..LOOKS_MAX {
-        if !wants_another_look(&report) {
+    for earlier in 0..LOOKS_MAX {
+        if !wants_another_look(&report, earlier) {
             break;
         }
         let gap = passes.config.confirm.gap;
@@ -99,9 +99,12 @@ fn once(
 /// What wants more looks than this is left to the daemon.
 const LOOKS_MAX: usize = 9;
 
-fn wants_another_look(report: &PassReport) -> bool {
-    report.entries.iter().any(|entry| {
-        matches!(entry.verdict.decision, Decision::Hold(HoldReason::NotConfirmed { .. }))
+fn wants_another_look(report: &PassReport, earlier: usize) -> bool {
+    report.entries.iter().any(|entry| match entry.verdict.decision {
+        Decision::Hold(HoldReason::NotConfirmed { .. }) => true,
+        // What a process uses is only known at the second look.
+        Decision::Hold(HoldReason::NotIdle) => earlier == 0,
+        Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => false,
     })
 }
 
@@ -163,7 +166,7 @@ struct Watchdog {
 const PRUNE_EVERY: u64 = 2_880;
 
 impl daemon::Pass for Watchdog {
-    fn pass(&mut self, wake: &Wake, stop: &StopFlag) -> PassSummary {
+    fn pass(&mut self, wake: &Wake, stop: &dyn Fn() -> bool) -> PassSummary {
         tracing::debug!("pass {}: {wake}", self.passes.count + 1);
         if self.failing.is_some() {
             // What the failed pass may have left in doubt is looked at before anything else.
@@ -171,7 +174,7 @@ impl daemon::Pass for Watchdog {
                 tracing::debug!("failed to {}", crate::error::chain(&error));
             }
         }
-        let result = self.passes.run(&|| stop.is_set());
+        let result = self.passes.run(stop);
         self.prune();
         let watch = WatchSet { folders: self.passes.observer.folders() };
         match result {

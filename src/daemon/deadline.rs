@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::low_level::pipe;
 
 use super::signals::STOPS;
@@ -38,6 +39,7 @@ impl Deadline {
         let (running, ended) = mpsc::channel::<()>();
         thread::Builder::new().name("deadline".to_owned()).stack_size(STACK_BYTES).spawn(
             move || {
+                only_handled();
                 let is_signal = matches!(signalled.read(&mut [0]), Ok(1));
                 if is_signal && ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                     expired();
@@ -46,6 +48,16 @@ impl Deadline {
         )?;
         Ok(Deadline { _running: running, wakeup })
     }
+}
+
+/// Leaves every signal that nothing handles to the loop, which lets them wait while processes stand
+/// still because of it. One that this thread took would end, or stop, all of us.
+fn only_handled() {
+    let mut others = SigSet::all();
+    for handled in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
+        others.remove(handled);
+    }
+    let _ = others.thread_block();
 }
 
 impl Drop for Deadline {
@@ -59,7 +71,7 @@ impl Drop for Deadline {
 mod tests {
     use super::*;
     use crate::daemon::signals::TURN;
-    use nix::sys::signal::{Signal, raise};
+    use nix::sys::signal::raise;
 
     const LONG: Duration = Duration::from_secs(20);
 

@@ -3,7 +3,7 @@
 //! A [`Wake`] says "look now" and no more. Every pass looks at everything, so a lost event costs
 //! at most one interval, never correctness. Bursts of file events are folded (`pace`), and so are
 //! new processes below the gateway, which also have a budget; the exit of a watched process is
-//! served at once; a stop is noticed between two actions of a pass ([`StopFlag`]) and is never
+//! served at once; a stop is noticed between two actions of a pass and while it waits, and is never
 //! starved.
 //!
 //! A stop lets the action in hand end. Further stop signals change nothing, because half an
@@ -39,11 +39,11 @@ use crate::model::ProcessId;
 use crate::observe::process::Lineage;
 use crate::observe::watch::{Watch, WatchSet};
 use deadline::Deadline;
-use signals::Signals;
+use signals::{Signals, StopFlag};
 use sources::Host;
 use supervisor::Supervisor;
 
-pub use signals::{Sender, StopFlag};
+pub use signals::Sender;
 pub use wake::Wake;
 
 /// How long a stop waits for the action in hand. The shipped units allow 15 s before the service
@@ -63,8 +63,9 @@ pub struct Settings {
 /// One look at the world and what follows from it.
 pub trait Pass {
     /// Looks, decides, acts. Blocks the loop, so it should be short; a long one asks `stop`
-    /// between two actions and returns early when it is set.
-    fn pass(&mut self, wake: &Wake, stop: &StopFlag) -> PassSummary;
+    /// between two actions and while it waits for something, and returns early when that is true.
+    /// Whoever asks is at work: the service manager is told so.
+    fn pass(&mut self, wake: &Wake, stop: &dyn Fn() -> bool) -> PassSummary;
 
     /// Reads the configuration again and returns its interval.
     ///
@@ -180,7 +181,7 @@ mod tests {
             ProcessId { pid: i32::try_from(self.holder.id()).unwrap(), start_ticks: 1 }
         }
 
-        fn next(&mut self, stop: &StopFlag) {
+        fn next(&mut self, stop: &dyn Fn() -> bool) {
             match self.seen.len() {
                 1 => self.holder.kill().unwrap(),
                 2 => write(&self.path("sessions/a.jsonl.lock")),
@@ -190,14 +191,14 @@ mod tests {
                 6 => self.started = Some(self.gateway.child()),
                 _ => {
                     raise(Signal::SIGTERM).unwrap();
-                    self.saw_stop = stop.is_set();
+                    self.saw_stop = stop();
                 }
             }
         }
     }
 
     impl Pass for Story {
-        fn pass(&mut self, wake: &Wake, stop: &StopFlag) -> PassSummary {
+        fn pass(&mut self, wake: &Wake, stop: &dyn Fn() -> bool) -> PassSummary {
             self.seen.push(*wake);
             self.next(stop);
             PassSummary {

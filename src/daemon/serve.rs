@@ -1,5 +1,6 @@
 //! The loop itself.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::{self, Instant};
@@ -26,7 +27,9 @@ pub(super) async fn serve<P: Pass, S: Sources>(
     stop: &StopFlag,
 ) {
     let now = Instant::now();
-    let pulse = supervisor.pulse().map(|every| Pulse { every, next: now + every });
+    let next = Cell::new(now);
+    let pulse = supervisor.pulse().map(|every| Pulse { every, next, supervisor });
+    pulse.iter().for_each(|pulse| pulse.rest(now));
     let pace = Pace::new(interval, now);
     let mut course =
         Course { pass, sources, supervisor, stop, pace, pulse, begun: Begun::default() };
@@ -48,7 +51,7 @@ struct Course<'a, P, S> {
     supervisor: &'a Supervisor,
     stop: &'a StopFlag,
     pace: Pace,
-    pulse: Option<Pulse>,
+    pulse: Option<Pulse<'a>>,
     begun: Begun,
 }
 
@@ -61,9 +64,24 @@ struct Begun {
 }
 
 /// When the service manager wants to hear from us.
-struct Pulse {
+struct Pulse<'a> {
     every: Duration,
-    next: Instant,
+    next: Cell<Instant>,
+    supervisor: &'a Supervisor,
+}
+
+impl Pulse<'_> {
+    /// A pass that hangs never comes here, which is what a watchdog is for.
+    fn beat(&self, now: Instant) {
+        if now >= self.next.get() {
+            self.rest(now);
+            self.supervisor.alive();
+        }
+    }
+
+    fn rest(&self, now: Instant) {
+        self.next.set(now + self.every);
+    }
 }
 
 impl<P: Pass, S: Sources> Course<'_, P, S> {
@@ -76,14 +94,14 @@ impl<P: Pass, S: Sources> Course<'_, P, S> {
             // Judged here and not in the select: sources that always have something to tell
             // cannot starve the timers then.
             let now = Instant::now();
-            self.beat(now);
+            self.pulse.iter().for_each(|pulse| pulse.beat(now));
             if now >= self.pace.next() {
                 return self.pace.wake();
             }
             let timer = self
                 .pulse
                 .as_ref()
-                .map_or(self.pace.next(), |pulse| pulse.next.min(self.pace.next()));
+                .map_or(self.pace.next(), |pulse| pulse.next.get().min(self.pace.next()));
             tokio::select! {
                 biased;
                 event = self.sources.next() => match event {
@@ -108,7 +126,11 @@ impl<P: Pass, S: Sources> Course<'_, P, S> {
             | Wake::ProcessStarted(_)
             | Wake::Stop { .. } => debug!("looking: {wake}"),
         }
-        let summary = self.pass.pass(wake, self.stop);
+        let (stop, pulse) = (self.stop, &self.pulse);
+        let summary = self.pass.pass(wake, &|| {
+            pulse.iter().for_each(|pulse| pulse.beat(Instant::now()));
+            stop.is_set()
+        });
         let now = Instant::now();
         self.pace.passed(wake, summary.next_look, now);
         if self.sources.retarget(&summary) {
@@ -143,16 +165,6 @@ impl<P: Pass, S: Sources> Course<'_, P, S> {
             self.supervisor.status(&status);
         } else {
             self.supervisor.ready(&status);
-        }
-    }
-
-    /// A pass that hangs keeps us from here, which is what a watchdog is for.
-    fn beat(&mut self, now: Instant) {
-        if let Some(pulse) = &mut self.pulse
-            && now >= pulse.next
-        {
-            pulse.next = now + pulse.every;
-            self.supervisor.alive();
         }
     }
 
@@ -214,13 +226,21 @@ mod tests {
         reload: Result<Duration, String>,
         /// Sets the stop flag in the pass of this number.
         stops_in: usize,
+        stop: StopFlag,
+        /// How long each pass waits for something, and asks meanwhile.
+        takes: Duration,
     }
 
     impl Pass for Note {
-        fn pass(&mut self, wake: &Wake, stop: &StopFlag) -> PassSummary {
+        fn pass(&mut self, wake: &Wake, stop: &dyn Fn() -> bool) -> PassSummary {
+            let begun = Instant::now();
+            while begun.elapsed() < self.takes && !stop() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             self.seen.push(((Instant::now() - self.zero).as_millis() as u64, *wake));
             if self.seen.len() == self.stops_in {
-                stop.set();
+                self.stop.set();
+                assert!(stop());
             }
             let watch = WatchSet::default();
             let status_line = format!("pass {}", self.seen.len());
@@ -237,14 +257,22 @@ mod tests {
         let reload = Ok(Duration::from_secs(1));
         (
             Script { zero, events: events.iter().copied().collect(), news: 0 },
-            Note { zero, seen: Vec::new(), next_look: None, reload, stops_in: 0 },
+            Note {
+                zero,
+                seen: Vec::new(),
+                next_look: None,
+                reload,
+                stops_in: 0,
+                stop: StopFlag::default(),
+                takes: Duration::ZERO,
+            },
         )
     }
 
     async fn play(script: &mut Script, note: &mut Note) -> Vec<(u64, Wake)> {
         let interval = Duration::from_secs(10);
         let supervisor = Supervisor::default();
-        let stop = StopFlag::default();
+        let stop = note.stop.clone();
         let served = serve(interval, note, script, &supervisor, &stop);
         time::timeout(Duration::from_hours(1), served).await.expect("it stops");
         note.seen.clone()
@@ -368,6 +396,35 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
+    fn heard(manager: &std::os::unix::net::UnixDatagram) -> Vec<String> {
+        manager.set_nonblocking(true).unwrap();
+        let mut heard = Vec::new();
+        let mut buffer = [0; 1024];
+        while let Ok(length) = manager.recv(&mut buffer) {
+            let message = String::from_utf8(buffer[..length].to_vec()).unwrap();
+            let lines = message.lines().filter(|line| !line.starts_with("MONOTONIC"));
+            heard.extend(lines.map(str::to_owned));
+        }
+        heard
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_pass_that_waits_for_something_is_alive() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("notify");
+        let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        let supervisor = Supervisor::at(Some(path.as_os_str()), Some(Duration::from_millis(80)));
+        let (mut script, mut note) = bed(&[(0, Event::Signal(STOP))]);
+        (note.takes, note.stops_in) = (Duration::from_millis(250), 1);
+        let stop = note.stop.clone();
+        serve(Duration::from_secs(10), &mut note, &mut script, &supervisor, &stop).await;
+        let heard = heard(&manager);
+        let beats = heard.iter().take_while(|line| *line == "WATCHDOG=1").count();
+        assert!(beats >= 2 && heard[beats] == "READY=1", "{heard:?}");
+    }
+
+    #[cfg(target_os = "linux")]
     #[tokio::test(start_paused = true)]
     async fn the_service_manager_hears_everything_in_order() {
         let root = tempfile::tempdir().unwrap();
@@ -380,14 +437,7 @@ mod tests {
         let interval = Duration::from_secs(10);
         serve(interval, &mut note, &mut script, &supervisor, &StopFlag::default()).await;
 
-        manager.set_nonblocking(true).unwrap();
-        let mut heard = Vec::new();
-        let mut buffer = [0; 1024];
-        while let Ok(length) = manager.recv(&mut buffer) {
-            let message = String::from_utf8(buffer[..length].to_vec()).unwrap();
-            let lines = message.lines().filter(|line| !line.starts_with("MONOTONIC"));
-            heard.extend(lines.map(str::to_owned));
-        }
+        let heard = heard(&manager);
         let refused = "configuration refused, the last good one is in force";
         assert_eq!(
             heard,

@@ -22,17 +22,17 @@ pub(super) const STOPS: [i32; 2] = [SIGTERM, SIGINT];
 /// Whether a stop was asked for. Set by the signal handler itself, so that a pass that blocks
 /// the loop sees it too.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub(super) struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
     /// Returns true if the current pass is to end after the action in hand.
-    #[must_use]
-    pub fn is_set(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 
     /// Asks for the end of the pass, as SIGTERM does.
-    pub fn set(&self) {
+    #[cfg(test)]
+    pub(super) fn set(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 }

@@ -111,7 +111,12 @@ impl Journal {
         })
     }
 
-    fn settle(&mut self, id: ActionId, conclusion: &Conclusion) -> Result<(), JournalError> {
+    /// Records a conclusion with everything that is to be remembered of it, once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::conclude`].
+    pub fn settle(&mut self, id: ActionId, conclusion: &Conclusion) -> Result<(), JournalError> {
         let wanted = conclusion.outcome;
         if wanted == Outcome::WouldDo {
             return Err(JournalError::NotADryRun { id });

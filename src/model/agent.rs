@@ -317,7 +317,8 @@ pub enum Bond {
         /// Whether it is the verified gateway of this state directory.
         is_ours: bool,
     },
-    /// It is still the child of the process that was seen to start it.
+    /// It is still the child of the process that was seen to start it, or of one that is not known
+    /// to take in orphans: a live parent may wait for its end, though it closed every other end.
     Parented {
         /// That process.
         by: ProcessId,

@@ -29,8 +29,8 @@ pub enum Guard {
     Uninterruptible,
     /// It listens on a socket, and its family is one where somebody may talk to it that way.
     Listening,
-    /// It is a shell in which an agent's tool runs, and what runs there may be worth more than the
-    /// memory of the agent.
+    /// It is a tool of an agent, or the shell in which one runs, and what runs there may be worth
+    /// more than the memory of the agent.
     ToolShell,
     /// The user protects it.
     Protected(UnixMillis),
@@ -76,7 +76,7 @@ impl fmt::Display for Guard {
             Guard::Stopped => f.write_str("was stopped by somebody"),
             Guard::Uninterruptible => f.write_str("sleeps uninterruptibly"),
             Guard::Listening => f.write_str("listens on a socket"),
-            Guard::ToolShell => f.write_str("is the shell of a tool that runs"),
+            Guard::ToolShell => f.write_str("is a tool that runs, or its shell"),
             Guard::Protected(until) => write!(f, "is protected until {until}"),
             Guard::Unreadable(what) => write!(f, "cannot be judged: {what}"),
         }

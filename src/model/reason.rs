@@ -59,7 +59,7 @@ reasons! {
             => "silent", "no lock, task, child process or transcript growth for {}", span(*quiet);
         /// orphan_process: both ends of its input and output are closed for ever.
         Unreachable
-            => "unreachable", "nobody can talk to it or hear it any more: the other ends of its input and output are closed";
+            => "unreachable", "nobody can reach it any more: the other ends of its input and output are closed";
         /// leaked_process: its record says closed, and it still hangs on the gateway.
         RecordClosed { ago: Duration }
             => "record_closed", "its session was closed {} ago, and the gateway still keeps it", span(*ago);
@@ -103,6 +103,9 @@ reasons! {
         Gap { source: &'static str, reason: String } => "gap", "{source} could not be read: {reason}";
         /// Too young to be judged.
         TooYoung { age: Duration, after: Duration } => "too_young", "{} old, acts from {}", span(*age), span(*after);
+        /// leaked_process: its session was closed a moment ago.
+        ClosedRecently { ago: Duration, after: Duration }
+            => "closed_recently", "its session was closed {} ago; its agent may stay for {}", span(*ago), span(*after);
         /// A time in the file lies in the future.
         InFuture { at: UnixMillis } => "in_future", "its time {at} lies in the future";
         /// A field has an unknown shape.
@@ -144,7 +147,8 @@ reasons! {
         /// The gateway has a child process younger than the run.
         ChildYounger { id: ProcessId } => "child_younger", "the gateway has a child younger than the run, {id}";
         /// Not seen often enough, or not for long enough.
-        NotConfirmed { looks: u32, needed: u32 } => "not_confirmed", "seen {looks} of {needed} times";
+        NotConfirmed { proof: ActReason, looks: u32, needed: u32 }
+            => "not_confirmed", "{proof}; seen so {looks} of {needed} times";
         /// A rewrite would take too long.
         StoreTooLarge { bytes: u64 } => "store_too_large", "its store has {bytes} bytes; a rewrite beside the gateway would take too long";
         /// The gateway wrote the store a moment ago.
@@ -169,8 +173,8 @@ reasons! {
         ContactUnknown { why: String } => "contact_unknown", "it cannot be told whether anybody can reach it: {why}";
         /// A live gateway, queue owner or the like is above it.
         Attached { to: ProcessId, role: &'static str } => "attached", "it still hangs on a live {role}, {to}";
-        /// The process that started it is still its parent.
-        Parented { by: ProcessId } => "parented", "the process that started it, {by}, is still its parent";
+        /// Its parent lives, and is none of those that take in orphans: it may wait for its end.
+        Parented { by: ProcessId } => "parented", "its parent, {by}, lives and may be waiting for it";
         /// It is judged together with the agent above it.
         PartOfTree { top: ProcessId } => "part_of_tree", "it is judged together with {top} above it";
         /// Something in its tree must never be signalled.
@@ -204,6 +208,7 @@ impl HoldReason {
             | HoldReason::ClockGrace { left }
             | HoldReason::CoolingDown { left } => Some(*left),
             HoldReason::TooYoung { age: so_far, after }
+            | HoldReason::ClosedRecently { ago: so_far, after }
             | HoldReason::SilentSoFar { quiet: so_far, after } => {
                 Some(after.saturating_sub(*so_far))
             }

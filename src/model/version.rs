@@ -18,6 +18,9 @@ impl Version {
     pub const STORE_WITHOUT_LOCK: Version = Version::new(2026, 5, 2);
     /// The first version that resumes interrupted runs after a restart by itself.
     pub const RECOVERS_RUNS: Version = Version::new(2026, 5, 2);
+    /// The first version that looks for agents it left behind, those of its own wrapper (read in
+    /// 2026.5.28 to 2026.7.1).
+    pub const REAPS_AGENTS: Version = Version::new(2026, 5, 28);
     /// The oldest version that was run for real.
     pub const OLDEST_TESTED: Version = Version::new(2026, 3, 24);
     /// The newest version whose file stores were run for real.

@@ -8,7 +8,7 @@ use super::{PassError, Passes};
 use crate::act::{self, ActError, Performed, Reach, Step};
 use crate::error::chain;
 use crate::journal::{Intent, JournalError, Record};
-use crate::model::{ActionId, Outcome, UnixMillis};
+use crate::model::{ActionId, Outcome, Subject, SubjectKind, UnixMillis};
 
 /// How long the subject of an undone action is left alone. Without it, the next pass would find
 /// what was put back as wrong as before, and repair it again.
@@ -44,7 +44,7 @@ impl Passes {
             Ok(performed) => (performed.outcome, None),
             Err(error) => (Outcome::Failed, Some(chain(error))),
         };
-        let protected_until = self.leave_alone(&record.intent.subject.id, outcome)?;
+        let protected_until = self.leave_alone(&record.intent.subject, outcome)?;
         (self.before)(Step::Conclude);
         self.journal.conclude(undo, outcome, error.as_deref(), self.clock.now())?;
         Ok(Undone { undo: Some(undo), performed, protected_until })
@@ -52,17 +52,20 @@ impl Passes {
 
     /// Protects the subject of an undo that is done. Called before that is recorded: a crash in
     /// between makes the next run protect it once more, never less.
+    ///
+    /// A process that was ended does not come back, so there is nothing to protect.
     pub(super) fn leave_alone(
         &mut self,
-        subject: &str,
+        subject: &Subject,
         outcome: Outcome,
     ) -> Result<Option<UnixMillis>, JournalError> {
-        if outcome != Outcome::Done {
+        if outcome != Outcome::Done || subject.kind == SubjectKind::Process {
             return Ok(None);
         }
+        let subject = &subject.id;
         let now = self.clock.now();
         let protected = self.journal.controls(now)?.protected;
-        let standing = protected.iter().find(|standing| standing.id == subject);
+        let standing = protected.iter().find(|standing| standing.id == *subject);
         let until = now.plus(LEFT_ALONE).max(standing.map_or(now, |standing| standing.until));
         self.journal.protect(subject, until)?;
         Ok(Some(until))

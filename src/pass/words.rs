@@ -4,8 +4,8 @@ use tracing::{info, warn};
 
 use crate::act::{self, Performed};
 use crate::error::chain;
-use crate::journal::{Intent, VerdictNote};
-use crate::model::{Action, ActionId, Outcome, Snapshot, Verdict};
+use crate::journal::{Conclusion, Intent, VerdictNote};
+use crate::model::{Action, ActionId, Outcome, Snapshot, UnixMillis, Verdict};
 use crate::report::{self, Done};
 use crate::text::escape;
 
@@ -42,6 +42,12 @@ pub(super) fn intent(
         intended_at: snapshot.taken_at,
         undo_of: None,
     }
+}
+
+/// What the journal keeps of an action that is over.
+pub(super) fn conclusion(done: &Done, at: UnixMillis) -> Conclusion {
+    let Done { outcome, error, note, .. } = done.clone();
+    Conclusion { outcome, error, note, at }
 }
 
 pub(super) fn done(

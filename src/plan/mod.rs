@@ -11,7 +11,8 @@ pub use remember::{acted, remember};
 use std::time::Duration;
 
 use crate::model::{
-    Action, Decision, History, HoldReason, Looks, Policy, ProcessId, UnixMillis, Verdict,
+    Action, Decision, History, HoldReason, Looks, Policy, ProcessId, SubjectKind, UnixMillis,
+    Verdict,
 };
 
 use settings::{Confirm, Limits};
@@ -40,10 +41,13 @@ pub fn plan(
     verdicts
 }
 
-/// Locks before lanes: a lane whose lock is released now is judged without it next time.
-fn order(verdict: &Verdict) -> (usize, &str, &str) {
+/// Locks before lanes: a lane whose lock is released now is judged without it next time. Processes
+/// by their pids.
+fn order(verdict: &Verdict) -> (usize, Option<ProcessId>, &str, &str) {
     let rank = Policy::ALL.iter().position(|policy| *policy == verdict.policy);
-    (rank.unwrap_or(usize::MAX), &verdict.subject.id, &verdict.incarnation)
+    let process = ProcessId::from_subject_id(&verdict.subject.id)
+        .filter(|_| verdict.subject.kind == SubjectKind::Process);
+    (rank.unwrap_or(usize::MAX), process, &verdict.subject.id, &verdict.incarnation)
 }
 
 fn veto(
@@ -53,6 +57,7 @@ fn veto(
     confirm: Confirm,
     now: UnixMillis,
 ) -> Result<(), HoldReason> {
+    let Decision::Act(_, proof) = &verdict.decision else { return Ok(()) };
     if let Some(until) = history.controls.paused_at(now) {
         return Err(HoldReason::Paused { until });
     }
@@ -84,7 +89,7 @@ fn veto(
         });
         let looks = looks.max(1);
         if looks < needed {
-            return Err(HoldReason::NotConfirmed { looks, needed });
+            return Err(HoldReason::NotConfirmed { proof: proof.clone(), looks, needed });
         }
     }
     Ok(())
@@ -138,7 +143,6 @@ mod tests {
     use crate::model::sample::{GATEWAY, NOW, ago};
     use crate::model::{
         ActReason, Action, Evidence, LockStamp, Outcome, Protection, Subject, SubjectHistory,
-        SubjectKind,
     };
 
     const LIMITS: Limits = Limits {

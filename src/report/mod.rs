@@ -1,6 +1,7 @@
 //! What a pass found and did, for people and for programs.
 
 mod json;
+mod lines;
 mod text;
 
 use crate::exit::Exit;
@@ -10,8 +11,9 @@ use crate::model::{
 
 pub use json::json;
 pub(crate) use json::{action, entry, gateway};
+pub(crate) use lines::entry_lines;
 pub use text::{Paint, text};
-pub(crate) use text::{entry_lines, gateway_line, gateway_words, quoted, shortened, status_line};
+pub(crate) use text::{gateway_line, gateway_words, quoted, shortened, status_line};
 
 /// One pass, complete.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,14 +1,10 @@
 //! The pass as one screen for people.
 
 use std::fmt::{self, Write};
-use std::time::Duration;
 
-use serde_json::Value;
-
-use super::{Entry, PassReport, Summary};
-use crate::model::{
-    Action, Decision, Era, Gateway, Outcome, Status, SubjectKind, UnixMillis, Verdict, span,
-};
+use super::lines::{SAME_TREE, calm, entry_lines};
+use super::{PassReport, Summary};
+use crate::model::{Decision, Era, Gateway, Status, UnixMillis, span};
 use crate::text::escape;
 
 /// Whether words are coloured.
@@ -143,133 +139,24 @@ pub(crate) fn gateway_line(
     }
 }
 
-/// What was decided about one subject, why, and what became of it.
-pub(crate) fn entry_lines(
-    entry: &Entry,
-    invocation: &str,
-    paint: Paint,
-    out: &mut String,
-) -> fmt::Result {
-    let (word, tone) = headline(entry);
-    let verdict = &entry.verdict;
-    let id = escape(&verdict.subject.id);
-    writeln!(
-        out,
-        "{} {} {}",
-        paint.tone(tone, &word),
-        verdict.subject.kind.name(),
-        paint.tone(Tone::Strong, &id)
-    )?;
-    let code = paint.tone(Tone::Faint, &format!("({})", verdict.decision.code()));
-    writeln!(out, "  {} {code}", escape(&verdict.decision.text()))?;
-    let facts = facts(verdict);
-    if !facts.is_empty() {
-        writeln!(out, "  {}", escape(&facts))?;
-    }
-    let Some(done) = &entry.done else { return Ok(()) };
-    if let Some(note) = &done.note {
-        writeln!(out, "  {}", escape(note))?;
-    }
-    if let Some(error) = &done.error {
-        writeln!(out, "  {}", paint.tone(Tone::Bad, &format!("failed to {}", escape(error))))?;
-    }
-    match (done.action_id, done.outcome) {
-        (Some(id), Outcome::Done | Outcome::Unverified) if can_be_undone(verdict) => {
-            writeln!(out, "  undo with: {} undo {id}", escape(invocation))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A process cannot be brought back; its record can.
-fn can_be_undone(verdict: &Verdict) -> bool {
-    match &verdict.decision {
-        Decision::Act(Action::EndTree(end), _) => end.record.is_some(),
-        Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => true,
-    }
-}
-
-/// What was done to the subject, or would be, in the words of the act.
-fn headline(entry: &Entry) -> (String, Tone) {
-    let act = |action: &Action| match action {
-        Action::ReleaseLock { .. } => ["release", "released"],
-        Action::Settle(_) => ["settle", "settled"],
-        Action::EndTree(_) => ["end", "ended"],
-    };
-    match (&entry.verdict.decision, entry.done.as_ref().map(|done| done.outcome)) {
-        (Decision::Hold(_), _) if !entry.verdict.suspect => ("healthy".to_owned(), Tone::Good),
-        (Decision::Hold(_), _) => ("hold".to_owned(), Tone::Doubt),
-        (Decision::Observe(action, _), _) => {
-            (format!("observe: would {}", act(action)[0]), Tone::Doubt)
-        }
-        (Decision::Act(action, _), None | Some(Outcome::WouldDo)) => {
-            (format!("would {}", act(action)[0]), Tone::Good)
-        }
-        (Decision::Act(action, _), Some(Outcome::Done)) => (act(action)[1].to_owned(), Tone::Good),
-        (Decision::Act(..), Some(Outcome::AlreadyGone)) => ("already gone:".to_owned(), Tone::Good),
-        (Decision::Act(action, _), Some(Outcome::Changed)) => {
-            (format!("did not {}: it has changed:", act(action)[0]), Tone::Doubt)
-        }
-        (Decision::Act(action, _), Some(Outcome::Failed)) => {
-            (format!("FAILED to {}", act(action)[0]), Tone::Bad)
-        }
-        (Decision::Act(action, _), Some(Outcome::Unverified)) => {
-            (format!("{}, NOT VERIFIED:", act(action)[1]), Tone::Bad)
-        }
-    }
-}
-
-/// The evidence that a tired reader asks for first.
-fn facts(verdict: &Verdict) -> String {
-    let text = |name: &str| verdict.evidence.0.get(name).and_then(Value::as_str);
-    let seconds = |name: &str| {
-        let seconds = verdict.evidence.0.get(name).and_then(Value::as_u64)?;
-        Some(span(Duration::from_secs(seconds)))
-    };
-    let mut facts = Vec::new();
-    match verdict.subject.kind {
-        SubjectKind::Lane => {
-            facts.extend(seconds("age_s").map(|age| format!("running for {age}")));
-            facts.extend(text("ended_at").map(|at| format!("ended at {at}")));
-            let quiet = seconds("transcript_quiet_s");
-            facts.extend(quiet.map(|quiet| format!("transcript quiet for {quiet}")));
-            facts.extend(text("transcript").map(|what| format!("transcript {what}")));
-            facts.extend(text("session_id").map(|id| format!("session {id}")));
-        }
-        SubjectKind::Lock => {
-            let pid = verdict.evidence.0.get("holder_pid").and_then(Value::as_i64);
-            facts.extend(pid.map(|pid| format!("taken by pid {pid}")));
-            facts.extend(seconds("age_s").map(|age| format!("{age} ago")));
-        }
-        SubjectKind::Process => {
-            facts.extend(text("what").map(str::to_owned));
-            facts.extend(seconds("age_s").map(|age| format!("{age} old")));
-            let mib = verdict.evidence.0.get("resident_mib").and_then(Value::as_u64);
-            facts.extend(mib.map(|mib| format!("{mib} MiB")));
-            facts.extend(text("session").map(|key| format!("session {key}")));
-        }
-    }
-    facts.join(", ")
-}
-
 fn closing(report: &PassReport, paint: Paint, out: &mut String) -> fmt::Result {
     let Summary { acted, would_act, observed, held, failed, unverified, changed } =
         report.summary();
-    let healthy = report.listed().filter(|entry| !entry.verdict.suspect).count();
-    let counts: Vec<String> = [
+    let nothing_wrong = report.listed().filter(|entry| !entry.verdict.suspect).count();
+    let counts = [
         (acted, "repaired"),
         (would_act, "would be repaired"),
         (observed, "observed"),
-        (held.saturating_sub(healthy), "held"),
-        (healthy, "healthy"),
-        (changed, "changed meanwhile"),
-        (failed, "failed"),
-        (unverified, "not verified"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, word)| format!("{count} {word}"))
-    .collect();
+        (held.saturating_sub(nothing_wrong), "held"),
+    ];
+    let not_done = [(changed, "not done"), (failed, "failed"), (unverified, "not verified")];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .chain(calm_counts(report))
+        .chain(not_done)
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
     let count = |number: usize, one: &str, many: &str| match number {
         1 => format!("1 {one}"),
         _ => format!("{number} {many}"),
@@ -291,6 +178,20 @@ fn closing(report: &PassReport, paint: Paint, out: &mut String) -> fmt::Result {
     hints(report, would_act > 0, out)
 }
 
+/// What is listed and not wrong, counted by what is said of it. What is below another process is
+/// counted with that.
+fn calm_counts(report: &PassReport) -> Vec<(usize, &'static str)> {
+    let mut counts: Vec<(usize, &str)> = Vec::new();
+    for word in report.listed().filter_map(|entry| calm(&entry.verdict)) {
+        match counts.iter_mut().find(|(_, known)| *known == word) {
+            _ if word == SAME_TREE => {}
+            Some((count, _)) => *count += 1,
+            None => counts.push((1, word)),
+        }
+    }
+    counts
+}
+
 fn nothing_found(report: &PassReport) -> (String, Tone) {
     let (words, tone) = match (&report.gateway.era, report.gaps.is_empty()) {
         (Era::Files | Era::Hybrid, true) => ("nothing wrong", Tone::Good),
@@ -306,7 +207,8 @@ fn nothing_found(report: &PassReport) -> (String, Tone) {
 fn hints(report: &PassReport, would_act: bool, out: &mut String) -> fmt::Result {
     let command = escape(&report.invocation);
     let suspects = report.listed().filter(|entry| entry.verdict.suspect);
-    let first = suspects.map(|entry| &entry.verdict.subject.id).next();
+    let first = suspects.min_by_key(|entry| matches!(entry.verdict.decision, Decision::Hold(_)));
+    let first = first.map(|entry| &entry.verdict.subject.id);
     if would_act {
         writeln!(out, "nothing was changed. Repair with:  {command} run --once")?;
     } else if report.dry_run {

@@ -12,9 +12,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Every archive in `tests/fixtures`.
-pub(crate) const ALL: [&str; 13] = [
+pub(crate) const ALL: [&str; 18] = [
     "2026.4.15-a0-hung-live",
     "2026.4.15-a2-after-sigkill",
+    "2026.4.15-acp-attached",
+    "2026.4.15-acp-killed",
+    "2026.4.15-acp-lookalikes",
+    "2026.4.15-acp-orphans",
+    "2026.4.15-acp-restarted",
     "2026.4.15-b2-acp-hung-live",
     "2026.4.15-b3-acp-after-sigkill",
     "2026.4.15-b4-acp-after-restart",
@@ -69,6 +74,22 @@ pub(crate) fn assert_same(got: &Contents, want: &Contents, what: &str) {
     assert!(differing.is_empty(), "{what}: got and wanted {differing:#?}");
 }
 
+/// Compares with `expected/NAME.txt`, and shows the first line that differs.
+#[track_caller]
+pub(crate) fn assert_text(got: &str, name: &str) {
+    let below = format!("tests/it/scenario/expected/{name}.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&below);
+    let want = fs::read_to_string(&path).unwrap_or_default();
+    if got == want {
+        return;
+    }
+    let said = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name.replace('/', "-"));
+    fs::write(&said, got).unwrap();
+    let (said, lines) = (said.display(), || got.lines().zip(want.lines()).enumerate());
+    let differs = lines().find(|(_, (got, want))| got != want);
+    panic!("{below} is not what was said, which is now in {said}; got and wanted {differs:#?}");
+}
+
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.bytes.len();
@@ -102,7 +123,26 @@ impl Capture {
                 capture.process(pid.parse().unwrap(), ticks.parse().unwrap(), "openclaw-gateway");
             }
         }
+        capture.take_over();
         capture
+    }
+
+    /// The files are those of whoever unpacks them, so the processes must be, too.
+    fn take_over(&self) {
+        let uid = fs::metadata(&self.root).unwrap().uid();
+        let ids = fs::read_dir(self.proc_root()).unwrap().map(|entry| entry.unwrap().path());
+        for path in ids.map(|process| process.join("status")).filter(|path| path.exists()) {
+            let status = fs::read_to_string(&path).unwrap();
+            let ours = format!("\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n");
+            fs::write(path, status.replace("\nUid:\t0\t0\t0\t0\n", &ours)).unwrap();
+        }
+    }
+
+    /// Puts a configuration into use.
+    pub(crate) fn configure(&self, text: &str) {
+        let folder = self.root.join("own/config/clawarden");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("clawarden.yaml"), text).unwrap();
     }
 
     fn host(&self, btime: &str) {

@@ -1,80 +1,104 @@
 //! Real processes of the tests' own, and hosts that forbid things.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A `sleep` without a terminal. It ends with the value.
+/// A `sleep` without a terminal and without the process that started it. It ends with the value.
 #[derive(Debug)]
 pub(crate) struct Sleeper {
-    child: Child,
     pub(crate) pid: u32,
+    start_ticks: u64,
     /// The other ends of its input and output, where somebody has them.
     ends: Option<[UnixStream; 2]>,
 }
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.is_alive() {
+            let _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).status();
+        }
     }
 }
 
 impl Sleeper {
     /// One that nobody can reach, with this argument, environment and working directory.
     pub(crate) fn orphan(argument: &str, env: &[(String, String)], cwd: &Path) -> Sleeper {
-        let mut sleeper = Sleeper::attached(argument, env, cwd);
+        Sleeper::named("sleep", argument, env, cwd)
+    }
+
+    /// The same by another name.
+    pub(crate) fn named(
+        program: &str,
+        argument: &str,
+        env: &[(String, String)],
+        cwd: &Path,
+    ) -> Sleeper {
+        let mut sleeper = Sleeper::start(program, argument, env, cwd);
         sleeper.ends = None;
         sleeper
     }
 
-    /// The same, with which somebody talks.
+    /// One with which somebody talks.
     pub(crate) fn attached(argument: &str, env: &[(String, String)], cwd: &Path) -> Sleeper {
+        Sleeper::start("sleep", argument, env, cwd)
+    }
+
+    fn start(program: &str, argument: &str, env: &[(String, String)], cwd: &Path) -> Sleeper {
+        // A shell gives no input to what it does not wait for, unless that is put aside first.
+        const LAUNCH: &str = r#"exec 3<&0; "$1" "$2" <&3 3<&- 2>/dev/null & echo $! >&2"#;
         let (input, to) = UnixStream::pair().unwrap();
         let (output, from) = UnixStream::pair().unwrap();
         // A terminal, in which a person might sit, keeps everything from being ended.
-        let child = Command::new("setsid")
-            .args(["sleep", argument])
+        let mut shell = Command::new("setsid")
+            .args(["sh", "-c", LAUNCH, "sh", program, argument])
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .envs(env.iter().map(|(name, value)| (name, value)))
             .current_dir(cwd)
             .stdin(Stdio::from(OwnedFd::from(input)))
             .stdout(Stdio::from(OwnedFd::from(output)))
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let pid = child.id();
-        wait_for("a sleep", || exe(pid).is_some_and(|exe| exe != "setsid"));
-        Sleeper { child, pid, ends: Some([to, from]) }
+        let mut said = String::new();
+        BufReader::new(shell.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let pid: u32 = said.trim().parse().unwrap();
+        shell.wait().unwrap();
+        let sleeper =
+            Sleeper { pid, start_ticks: start_ticks(pid).unwrap(), ends: Some([to, from]) };
+        wait_for("a sleep", || texts(pid, "cmdline").last().is_some_and(|last| last == argument));
+        wait_for("a sleep", || texts(pid, "cmdline").len() == 2);
+        sleeper
     }
 
     /// What a report calls it.
     pub(crate) fn id(&self) -> String {
-        format!("{}@{}", self.pid, start_ticks(self.pid).unwrap())
+        format!("{}@{}", self.pid, self.start_ticks)
+    }
+
+    /// The file name of its executable, which may be that of many programs in one.
+    pub(crate) fn exe(&self) -> String {
+        let exe = fs::read_link(format!("/proc/{}/exe", self.pid)).unwrap();
+        exe.file_name().unwrap().to_string_lossy().into_owned()
     }
 
     pub(crate) fn is_attached(&self) -> bool {
         self.ends.is_some()
     }
 
-    pub(crate) fn is_alive(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+    pub(crate) fn is_alive(&self) -> bool {
+        start_ticks(self.pid) == Some(self.start_ticks) && !has_ended(self.pid)
     }
-}
-
-fn exe(pid: u32) -> Option<String> {
-    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    let name = exe.file_name()?.to_string_lossy().into_owned();
-    // Between fork and exec it is still this program.
-    let own = std::env::current_exe().unwrap();
-    (own.file_name()?.to_string_lossy() != name).then_some(name)
 }
 
 /// What follows the name in `/proc/PID/stat`: the state first.
@@ -157,6 +181,12 @@ fn under(by: &[&str], command: &Command) -> Option<Command> {
     with.arg(command.get_program()).args(command.get_args());
     with.current_dir(command.get_current_dir().map_or_else(|| PathBuf::from("/"), Path::to_owned));
     Some(with)
+}
+
+/// Beside a gateway in a container, of which nothing can be told, nothing is ended.
+pub(crate) fn is_in_the_way(said: &str) -> bool {
+    let why = said.lines().find(|line| line.contains("cannot be told whether the gateway runs"));
+    why.inspect(|why| skipped(why)).is_some()
 }
 
 /// A test that cannot run here says so.

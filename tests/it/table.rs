@@ -72,21 +72,20 @@ impl Listed {
         format!("{}@{}", self.pid, self.start_ticks)
     }
 
+    /// Writes a process of which no more is known than that it runs.
+    pub(crate) fn put_bare(proc: &Path, pid: i32, parent: i32) {
+        let of = proc.join(pid.to_string());
+        fs::create_dir_all(&of).unwrap();
+        fs::write(of.join("stat"), stat(b"x", pid, parent, 0, 1000)).unwrap();
+        fs::write(of.join("cmdline"), "x\0").unwrap();
+    }
+
     /// Writes it into the table `proc`.
     pub(crate) fn put(&self, proc: &Path) -> &Listed {
         let Listed { pid, parent, start_ticks, tty, .. } = self;
         let of = proc.join(pid.to_string());
         fs::create_dir_all(of.join("fd")).unwrap();
-        let mut stat = format!("{pid} (").into_bytes();
-        stat.extend(&self.name);
-        stat.extend(
-            format!(
-                ") S {parent} {pid} {pid} {tty} -1 4194560 0 0 0 0 9 3 0 0 20 0 11 0 {start_ticks} \
-                 0 0\n"
-            )
-            .bytes(),
-        );
-        fs::write(of.join("stat"), stat).unwrap();
+        fs::write(of.join("stat"), stat(&self.name, *pid, *parent, *tty, *start_ticks)).unwrap();
         let uid = nix::unistd::geteuid();
         let status = format!(
             "Name:\tx\nState:\tS (sleeping)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\n\
@@ -113,6 +112,12 @@ impl Listed {
         }
         self
     }
+}
+
+fn stat(name: &[u8], pid: i32, parent: i32, tty: u32, start_ticks: u64) -> Vec<u8> {
+    let rest =
+        format!("S {parent} {pid} {pid} {tty} -1 4194560 0 0 0 0 9 3 0 0 20 0 11 0 {start_ticks}");
+    [format!("{pid} (").as_bytes(), name, b") ", rest.as_bytes(), b" 0 0\n"].concat()
 }
 
 fn lines(texts: &[&str]) -> Vec<u8> {

@@ -1,4 +1,5 @@
-//! Healthy gateways under load, with the daemon beside each: two minutes in which nothing may happen.
+//! Healthy gateways under load, one with an agent that waits for its model, and beside each a daemon
+//! that ends what it can after a second: two minutes in which nothing may happen.
 
 use std::process::{Child, Stdio};
 
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use crate::gateway::Gateway;
 use crate::home::Home;
 use crate::lab::{self, Lab};
+use crate::process::of_role;
 use crate::report::Report;
 use crate::wait::{pass_time, seconds};
 use crate::watchdog::{Daemon, Watchdog};
@@ -17,15 +19,26 @@ const LOAD_SECONDS: &str = "135";
 
 #[test]
 fn leaves_two_busy_gateways_alone_for_two_minutes() {
-    let (Some(old), Some(new)) = (Lab::open("2026.4.15"), Lab::open("2026.7.1")) else { return };
+    let old = Lab::with_agents("2026.4.15");
+    let (Some(old), Some(new)) = (old, Lab::open("2026.7.1")) else { return };
     let homes = [Home::new(old), Home::new(new)];
+    // Without `npx`, so that the gateway leaves no orphan (#68916): nothing may be wrong here.
+    homes[0].configure(|config| {
+        let agents = &mut config["plugins"]["entries"]["acpx"]["config"]["agents"];
+        agents["claude"] = agents["codex"].clone();
+    });
     let gateways = homes.each_ref().map(Gateway::start);
+    gateways[0].spawn_oneshot("[[say:hang]] never answered");
+    homes[0].provider.wait_for_agent();
     let load = homes.each_ref().map(drive);
-    let daemons = homes.each_ref().map(|home| Watchdog::new(home).daemon());
+    let agents = gateways[0].process().with_descendants();
+    let daemons = homes.each_ref().map(|home| Watchdog::eager(home).daemon());
     pass_time(seconds(WATCH_SECONDS));
     let watched = daemons.map(Daemon::stop);
     let tallies = load.map(Tally::of);
 
+    assert_eq!(of_role(&agents, "claude").len(), 1, "{agents:?}");
+    agents.iter().for_each(|process| assert!(process.is_alive(), "{process}"));
     for (passes, gateway) in watched.iter().zip(&gateways) {
         assert!(passes.len() >= 60, "only {} passes in two minutes", passes.len());
         passes.iter().for_each(Report::assert_idle);

@@ -1,7 +1,7 @@
 //! Ten thousand processes that come and go while an orphan is ended: no signal goes astray.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -67,7 +67,7 @@ fn signals_nothing_but_the_orphan_among_ten_thousand_short_lives() {
 
 /// An adapter that first starts a sentinel: in its group and session, with its input and output, of
 /// the same folder and environment, and an orphan from the beginning.
-fn with_sentinel(home: &Home, notes: &PathBuf) -> String {
+fn with_sentinel(home: &Home, notes: &Path) -> String {
     let sentinel = lab::script("sentinel.py").display().to_string();
     let adapter = persistent(home)["command"].as_str().unwrap().to_owned();
     format!("bash -c '(python3 {sentinel} {} &); exec {adapter}'", notes.display())

@@ -65,9 +65,9 @@ impl<'h> Gateway<'h> {
     fn wait_until_ready(&self) {
         let Self { home, .. } = self;
         let from = Instant::now();
-        self.rpc(&["--ready", "180"]).expect("the gateway becomes ready");
+        self.rpc(&["--ready", "300"]).expect("the gateway becomes ready");
         if home.lab.spawns_agents() {
-            until("the gateway has tried an agent", seconds(60), || {
+            until("the gateway has tried an agent", seconds(180), || {
                 let log = fs::read_to_string(home.log()).ok()?;
                 let this_start = log.rsplit("starting channels and sidecars").next()?;
                 this_start.contains("acpx runtime backend ready").then_some(())

@@ -77,6 +77,14 @@ impl Home {
         self.path().join("lab").join(name)
     }
 
+    /// Changes the gateway's configuration, before its start.
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut Value)) {
+        let file = self.state().join("openclaw.json");
+        let mut config = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        change(&mut config);
+        fs::write(file, config.to_string()).unwrap();
+    }
+
     /// Every process that was started in this home.
     pub(crate) fn processes(&self) -> Vec<Process> {
         let (name, value) = &self.mark;
@@ -152,7 +160,8 @@ impl Home {
             "enabled": true, "backend": "acpx", "defaultAgent": "claude", "allowedAgents": ["claude"],
         });
         config["plugins"]["entries"]["acpx"] = json!({ "enabled": true, "config": {
-            "permissionMode": "approve-all", "agents": { "codex": { "command": tried } },
+            "permissionMode": "approve-all", "timeoutSeconds": 900,
+            "agents": { "codex": { "command": tried } },
         } });
         config["gateway"]["tools"] = json!({ "allow": ["sessions_spawn"] });
         config["tools"] = json!({
@@ -179,14 +188,17 @@ impl Drop for Home {
 
 /// A port with nine free ones after it: gateways also take the next few.
 fn free_ports() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(22_600);
-    loop {
-        let first = NEXT.fetch_add(10, Ordering::Relaxed);
-        assert!(first < 23_600, "no ten free ports in a row from 22600 to 23600");
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Each run of the tests begins elsewhere: others may run at the same time.
+    let begin = u16::try_from(std::process::id() % 100).unwrap();
+    for _ in 0..100 {
+        let block = (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 100;
+        let first = 22_600 + 10 * block;
         if (first..first + 10).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return first;
         }
     }
+    panic!("no ten free ports in a row from 22600 to 23600");
 }
 
 /// Starts what ends every process with `mark` when the tests end.

@@ -10,7 +10,7 @@ use crate::process::{Process, of_role};
 use crate::wait::{seconds, until};
 use crate::watchdog::Watchdog;
 
-use make::Leaks;
+use make::{Leaks, stubborn_server};
 
 const LANE: &str = "agent:main:main";
 
@@ -18,9 +18,13 @@ const LANE: &str = "agent:main:main";
 fn ends_every_kind_of_leak_and_nothing_beside_it() {
     let Some(lab) = Lab::with_agents("2026.4.15") else { return };
     let home = Home::new(lab);
+    home.configure(|config| {
+        config["plugins"]["entries"]["acpx"]["config"]["mcpServers"] = stubborn_server();
+    });
     let watchdog = Watchdog::reaper(&home);
     let gateway = Gateway::start(&home);
     gateway.turn(LANE);
+    let server_alone = leave_server(&gateway, &watchdog);
     let attached = attach(&home, &gateway);
     let leaks = Leaks::make(&home);
     let before = home.processes();
@@ -41,9 +45,10 @@ fn ends_every_kind_of_leak_and_nothing_beside_it() {
     for process in &before {
         assert_eq!(process.is_alive(), !ended.contains(process), "{process}");
     }
+    leaks.assert_records();
     let held = |process: &Process| report.held("orphan_process", &process.subject());
     assert_eq!(held(&leaks.mid_turn.top()), "tool_running");
-    assert_eq!(held(&leaks.server_alone), "not_an_agent");
+    assert_eq!(held(&server_alone), "not_an_agent");
     assert_eq!(held(&leaks.stranger), "not_owned");
     let adapter = of_role(&attached, "adapter")[0].subject();
     assert_eq!(report.code("leaked_process", &adapter), Some("record_closed"));
@@ -56,8 +61,29 @@ fn ends_every_kind_of_leak_and_nothing_beside_it() {
     });
     watchdog.pass().assert_idle();
     attached.iter().for_each(|process| assert!(process.is_alive(), "{process}"));
-    assert!(leaks.server_alone.is_alive() && leaks.stranger.is_alive());
+    assert!(server_alone.is_alive() && leaks.stranger.is_alive());
     gateway.turn(LANE);
+}
+
+/// An agent of the gateway dies, as by the hand of the kernel when memory is short, and leaves its
+/// server behind.
+#[track_caller]
+fn leave_server(gateway: &Gateway, watchdog: &Watchdog) -> Process {
+    gateway.spawn_persistent();
+    let agents = until("the agent has its server", seconds(90), || {
+        let agents = gateway.process().with_descendants().split_off(1);
+        (!of_role(&agents, "server").is_empty()).then_some(agents)
+    });
+    let server = of_role(&agents, "server")[0];
+    // Seen below the gateway: nothing else says whose it is.
+    watchdog.pass().assert_idle();
+    // First the agent: it would end its server by SIGKILL if it saw its adapter go.
+    for role in ["claude", "adapter"] {
+        of_role(&agents, role).iter().for_each(Process::kill);
+    }
+    until("nobody can reach the server", seconds(20), || server.is_unreachable().then_some(()));
+    eprintln!("  server-alone: {server}");
+    server
 }
 
 /// The gateway closes a session and keeps its agent: reported, and left to whoever reads that.

@@ -28,7 +28,8 @@ fn leaves_everything_alone_that_only_looks_like_an_orphan() {
     let home = Home::new(lab);
     let gateway = Gateway::start(&home);
     gateway.turn(LANE);
-    let daemon = Watchdog::unattended(&home).daemon();
+    let watchdog = Watchdog::unattended(&home);
+    let daemon = watchdog.daemon();
     daemon.wait_for_passes(1);
     let mut cast = Cast::start(&home, &gateway);
     let people = People::start(&home);
@@ -45,9 +46,9 @@ fn leaves_everything_alone_that_only_looks_like_an_orphan() {
     survivors.iter().for_each(|process| assert!(process.is_alive(), "{process}"));
     // The same in everything, but without what saved the others.
     cast.controls().iter().for_each(|process| assert!(!process.is_alive(), "{process}"));
-    let last = daemon.passes().pop().unwrap();
-    cast.assert_reasons(&last);
-    people.assert_reasons(&last);
+    let reasons = watchdog.plan_of_all();
+    cast.assert_reasons(&reasons);
+    people.assert_reasons(&reasons);
 
     drop(tracer);
     cast.named("stopped").signal(Signal::CONT);

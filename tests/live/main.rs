@@ -2,7 +2,8 @@
 //!
 //! Each scenario starts the gateway of one version in a home of its own, with a model provider that
 //! hangs on request, breaks something, runs `clawarden` beside it, and then asks the gateway itself.
-//! They need Linux, npm, and `CLAWARDEN_LIVE=1`; without it each says `skipped:` aloud. They are not
+//! Agents are real ACP packages; what they leave behind is looked at without the code under test.
+//! They need Linux, npm, Python, tini, tmux, and `CLAWARDEN_LIVE=1`; without it each says `skipped:` aloud. They are not
 //! part of a plain `cargo test`: run `CLAWARDEN_LIVE=1 cargo test --test live -- --nocapture
 //! --test-threads=1`. One at a time, because a gateway that starts takes both cores of a small
 //! machine, and its own deadlines are then missed.

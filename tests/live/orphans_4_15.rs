@@ -22,11 +22,12 @@ fn ends_what_oneshot_runs_left_and_nothing_else() {
     let others = home.processes();
     let key = run_oneshot(&home, &gateway);
     let left = wait_for_two_pairs(&others, &home, &gateway);
+    let tops = of_role(&left, "adapter");
     let records = acp::records(&home, &key);
 
     watchdog.wait_out_grace();
     let (report, code) = watchdog.detailed_pass();
-    report.assert_ended(&of_role(&left, "adapter"));
+    report.assert_ended(&tops);
     assert_eq!(code, Some(11), "acted, and all of it verified");
     assert_eq!(report.gateway.pid, Some(gateway.pid()));
     report.assert_says_freed_memory();

@@ -24,25 +24,30 @@ impl Owner {
     /// Starts what stands for a gateway of `home`: the real acpx runtime of its version, told by
     /// `spec` what to do (see `lab/owner.mjs`).
     pub(crate) fn start(home: &Home, name: &'static str, spec: &Value) -> Self {
-        Self::under(home, name, "setsid", &[], spec)
+        Self::by(home, name, &["setsid"], spec)
     }
 
-    /// The same under a process that takes in orphans.
-    pub(crate) fn start_under_subreaper(home: &Home, name: &'static str, spec: &Value) -> Self {
-        let subreaper = lab::script("subreaper.py").display().to_string();
-        Self::under(home, name, "python3", &[subreaper], spec)
+    /// The same below a process that takes in orphans, as the init of a container does.
+    pub(crate) fn start_in_container(home: &Home, name: &'static str, spec: &Value) -> Self {
+        // It ends when its own child does, which must therefore be another than the owner.
+        let beside = "setsid \"$@\" & exec sleep infinity";
+        Self::by(home, name, &["tini", "-s", "--", "sh", "-c", beside, "sh"], spec)
     }
 
-    /// Starts an editor that has an agent of its own, in the environment `dress` makes.
+    /// Starts an editor with an agent of its own in the workspace of `home`. It talks to it by
+    /// `link`: `pipes` or `sockets`. Its environment is that of the gateway's user and `changes`.
     pub(crate) fn editor(
         home: &Home,
         name: &'static str,
-        dress: impl FnOnce(&mut Command),
+        link: &str,
+        changes: &[(&str, &str)],
     ) -> Self {
+        fs::create_dir_all(home.workspace()).unwrap();
         let mut command = Command::new("setpriv");
         home.dress(command.args(["--pdeathsig", "KILL", "setsid", "python3"]));
-        command.arg(lab::script("editor.py")).arg(home.lab.node_path()).arg(home.lab.old_adapter());
-        dress(&mut command);
+        command.arg(lab::script("editor.py")).arg(link);
+        command.arg(home.lab.node_path()).arg(home.lab.old_adapter());
+        command.current_dir(home.workspace()).envs(changes.iter().copied());
         Self::spawn(home, name, command)
     }
 
@@ -67,9 +72,9 @@ impl Owner {
         Self { name, child: None, process, said }
     }
 
-    fn under(home: &Home, name: &'static str, by: &str, args: &[String], spec: &Value) -> Self {
+    fn by(home: &Home, name: &'static str, launcher: &[&str], spec: &Value) -> Self {
         let mut command = Command::new("setpriv");
-        home.dress(command.args(["--pdeathsig", "KILL", by]).args(args));
+        home.dress(command.args(["--pdeathsig", "KILL"]).args(launcher));
         command.arg(home.lab.node_path()).arg(lab::script("owner.mjs"));
         command.arg(home.lab.package()).arg(home.state()).arg(spec.to_string());
         // As in the environment of a real gateway.
@@ -124,7 +129,7 @@ impl Owner {
     /// SIGKILL to the owner alone; returns once it is gone.
     #[track_caller]
     pub(crate) fn kill(&mut self) {
-        // A subreaper must live on: it is what its orphans are given to.
+        // What takes in its orphans must live on.
         match self.pid_it_says() {
             Some(owner) => owner.kill(),
             None => self.process.kill(),

@@ -27,9 +27,8 @@ pub(crate) struct Verdict {
     pub(crate) subject: Subject,
     pub(crate) decision: String,
     pub(crate) reason: Reason,
-    #[serde(default)]
-    pub(crate) evidence: Value,
     pub(crate) outcome: Option<String>,
+    note: Option<String>,
     action_id: Option<Value>,
 }
 
@@ -94,12 +93,22 @@ impl Report {
         }
     }
 
+    /// This process was ended and verified, with what is below it.
+    #[track_caller]
+    pub(crate) fn assert_ended_too(&self, top: Process) {
+        let verdict = self.verdict("orphan_process", &top.subject());
+        let done = (verdict.decision.as_str(), verdict.outcome.as_deref());
+        assert_eq!(done, ("act", Some("done")), "{verdict:#?}");
+    }
+
     /// Everything that was ended comes with the memory that this gave back.
     #[track_caller]
     pub(crate) fn assert_says_freed_memory(&self) {
         for verdict in self.verdicts.iter().filter(|verdict| verdict.decision == "act") {
-            let evidence = verdict.evidence.to_string();
-            assert!(evidence.contains("resident"), "{verdict:#?}");
+            let note = verdict.note.as_deref().unwrap_or_default();
+            let freed = note.split_once(" MiB freed").and_then(|(said, _)| said.rsplit(' ').next());
+            let freed = freed.and_then(|mib| mib.parse::<u64>().ok());
+            assert!(freed.is_some_and(|mib| mib > 20), "{verdict:#?}");
         }
     }
 

@@ -60,6 +60,9 @@ const LONG_GRACE: &str = "start_grace: 6m";
 /// one left and its mark on their rows, in which nothing on disk tells such a row from a stale one.
 const HASTY_GRACE: &str = "start_grace: 8s";
 
+/// What hangs on a live gateway is its own business, unless the user says otherwise.
+const LEAKS_STAY: &str = "leaked_process: { mode: observe";
+
 /// Recovery up to 2026.6.x finds its rows through those locks, so they must stay until it has.
 const LOCKS_STAY: &str = "dead_lock: { mode: observe";
 
@@ -76,9 +79,11 @@ impl<'h> Watchdog<'h> {
         let hasty = changed(CONFIG, "start_grace: 20s", HASTY_GRACE);
         let hasty = changed(&hasty, "dead_lock: { mode: enforce", LOCKS_STAY);
         let hastier = changed(&hasty, "after: 20s", "after: 5s");
+        let eager = changed(REAPER, LEAKS_STAY, "leaked_process: { mode: enforce");
         let configs = [
             ("clawarden", CONFIG),
             ("reaper", REAPER),
+            ("eager", &eager),
             ("in-grace", &in_grace),
             ("hasty", &hasty),
             ("hastier", &hastier),
@@ -92,6 +97,11 @@ impl<'h> Watchdog<'h> {
     /// One that ends orphans, and does not wait for long.
     pub(crate) fn reaper(home: &'h Home) -> Self {
         Self { config: "reaper", grace_s: 5, ..Self::new(home) }
+    }
+
+    /// One that ends all it can.
+    pub(crate) fn eager(home: &'h Home) -> Self {
+        Self { config: "eager", grace_s: 5, ..Self::new(home) }
     }
 
     /// The shipped configuration for hosts that nobody watches, with short thresholds.
@@ -143,6 +153,12 @@ impl<'h> Watchdog<'h> {
     #[track_caller]
     pub(crate) fn plan(&self) -> Report {
         Self::report(&self.run(self.config, &["plan", "--json"]))
+    }
+
+    /// What a pass would do, and why it leaves everything else alone.
+    #[track_caller]
+    pub(crate) fn plan_of_all(&self) -> Report {
+        Self::report(&self.run(self.config, &["plan", "--all", "--json"]))
     }
 
     /// One pass that finds the gateway freshly started.

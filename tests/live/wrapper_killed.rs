@@ -9,7 +9,7 @@ use crate::gateway::Gateway;
 use crate::home::Home;
 use crate::lab::Lab;
 use crate::owner::Owner;
-use crate::process::{Process, of_role};
+use crate::process::{self, Process, of_role};
 use crate::wait::{seconds, until};
 use crate::watchdog::Watchdog;
 
@@ -22,7 +22,6 @@ fn ends_the_adapter_of_a_killed_wrapper() {
     let mut owner = Owner::start(&home, "owner", &wrapped(&home));
     owner.wait_for("idle");
     let agents = owner.wait_for_roles(&["wrapper", "adapter", "claude"]);
-    let others = home.processes();
     of_role(&agents, "wrapper").iter().for_each(Process::kill);
     owner.kill();
     let adapter = of_role(&agents, "adapter")[0];
@@ -32,13 +31,11 @@ fn ends_the_adapter_of_a_killed_wrapper() {
     left.iter().for_each(|process| eprintln!("  left behind: {process}"));
 
     watchdog.wait_out_grace();
+    let others = process::without(home.processes(), &left);
     let report = watchdog.pass();
     report.assert_ended(&[adapter]);
     left.iter().for_each(|process| assert!(!process.is_alive(), "{process}"));
-    let ended = [left, of_role(&agents, "wrapper"), vec![owner.process()]].concat();
-    for process in others.iter().filter(|process| !ended.contains(process)) {
-        assert!(process.is_alive(), "{process}");
-    }
+    others.iter().for_each(|process| assert!(process.is_alive(), "{process}"));
     gateway.turn("agent:main:main");
     watchdog.pass().assert_idle();
 }

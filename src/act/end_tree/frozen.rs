@@ -176,7 +176,8 @@ impl<'a> Frozen<'a> {
     }
 
     /// Sends SIGTERM to all, and only then lets them run: none of them runs on meanwhile and starts
-    /// another one.
+    /// another one. (One with several threads may, for the microseconds until one of these takes the
+    /// signal. What it starts then is an orphan of its own, and judged as such.)
     pub(super) fn terminate(&mut self) -> Result<(), ActError> {
         self.notes.add(&[Note::Terminate])?;
         self.is_ending = true;
@@ -291,16 +292,19 @@ fn too_many() -> Halt {
     Halt::Changed(format!("it has more than {MEMBERS_MAX} processes"))
 }
 
-/// As long as this lives, the signals by which a person or a service manager ends us wait. A run
-/// that is interrupted here would leave processes that stand still until the next one.
+/// As long as this lives, the signals by which a person, a service manager or a limit ends or stops
+/// us wait. A run that is interrupted here would leave processes that stand still until the next.
 struct Deaf {
     before: Option<SigSet>,
 }
 
 impl Deaf {
     fn new() -> Deaf {
-        let ends = [NixSignal::SIGINT, NixSignal::SIGTERM, NixSignal::SIGHUP, NixSignal::SIGQUIT];
-        let set: SigSet = ends.into_iter().collect();
+        let mut set = SigSet::all();
+        // What the kernel raises for a fault of ours ends us, blocked or not.
+        for fault in [NixSignal::SIGSEGV, NixSignal::SIGBUS, NixSignal::SIGILL, NixSignal::SIGFPE] {
+            set.remove(fault);
+        }
         Deaf { before: set.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK).ok() }
     }
 }

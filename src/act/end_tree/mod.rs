@@ -82,11 +82,6 @@ fn attempt(actuator: &Actuator<'_>, id: ActionId, end: &TreeEnd) -> Result<Perfo
         return Ok(Performed::of(Outcome::AlreadyGone));
     }
     actuator.census.judge(end, &[]).map_err(Halt::Changed)?;
-    let realm = untouchable::here()
-        .map_err(|error| Halt::Changed(format!("the boot cannot be told: {error}")))?;
-    if realm.boot != end.boot {
-        return Err(Halt::changed("the host has been started anew"));
-    }
     let opened = match end.record.as_ref().map(record::look).transpose()? {
         None | Some(Found::Settled) => None,
         Some(Found::Changed(why)) => return Err(Halt::Changed(why)),
@@ -96,6 +91,13 @@ fn attempt(actuator: &Actuator<'_>, id: ActionId, end: &TreeEnd) -> Result<Perfo
         return Ok(Performed { outcome: Outcome::WouldDo, note: Some(size(actuator, &tree)) });
     }
 
+    // Whatever else said otherwise: no number of another boot, as that of a captured table is, is
+    // ever taken for a process of this one.
+    let realm = untouchable::here()
+        .map_err(|error| Halt::Changed(format!("the boot cannot be told: {error}")))?;
+    if realm.boot != end.boot {
+        return Err(Halt::changed("the host has been started anew"));
+    }
     (actuator.before)(Step::Begin);
     let record = opened.as_ref().map(|opened| opened.manifest.clone());
     let manifest = TreeManifest { realm, root: end.root, record };
@@ -217,11 +219,11 @@ fn zombies(actuator: &Actuator<'_>, members: &[Held]) -> String {
     })
 }
 
-/// Such as `2 processes with 312 MiB`.
+/// Such as `2 processes to end, 312 MiB to free`.
 fn size(actuator: &Actuator<'_>, tree: &[Member]) -> String {
     let memory = sum(tree.iter().map(|member| actuator.census.memory(member.id)));
-    let memory = memory.map(|bytes| format!(" with {} MiB", mib(bytes))).unwrap_or_default();
-    format!("{}{memory}", processes(tree.len()))
+    let memory = memory.map(|bytes| format!(", {} MiB to free", mib(bytes))).unwrap_or_default();
+    format!("{} to end{memory}", processes(tree.len()))
 }
 
 fn processes(count: usize) -> String {

@@ -7,9 +7,10 @@ mod meanwhile;
 #[cfg(test)]
 mod world;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 
+use nix::sys::signal::SigSet;
 use rustix::process::Signal;
 
 use super::*;
@@ -33,6 +34,25 @@ fn a_tree_of_three_levels_ends_and_says_what_was_freed() {
 }
 
 #[test]
+fn while_anything_stands_still_no_signal_ends_or_stops_us() {
+    let (grove, stage) = (Grove::grow(THREE, 3), Stage::new());
+    let masks = RefCell::new(Vec::new());
+    let before = |step| {
+        if matches!(step, Step::Stop | Step::Terminate) {
+            masks.borrow_mut().push(SigSet::thread_get_mask().unwrap());
+        }
+    };
+    let performed = stage.end_with(&grove.tree_end(), &Bent::default(), &before).unwrap();
+    assert_eq!(performed.outcome, Outcome::Done, "{performed:?}");
+    assert_eq!(masks.borrow().len(), 6);
+    for ends in ["SIGTERM", "SIGINT", "SIGTSTP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU"] {
+        let ends = ends.parse().unwrap();
+        assert!(masks.borrow().iter().all(|mask| mask.contains(ends)), "{ends}");
+        assert!(!SigSet::thread_get_mask().unwrap().contains(ends), "{ends}");
+    }
+}
+
+#[test]
 fn a_parent_that_does_not_reap_is_named() {
     let (grove, stage) = (Grove::grow("exec sleep 600", 1), Stage::new());
     let performed = stage.end(&grove.tree_end()).unwrap();
@@ -53,16 +73,13 @@ fn a_dry_run_says_how_much_it_would_end_and_signals_nobody() {
     let mut end = grove.tree_end();
     end.record = Some(record(grove.folder.path()));
     let performed = actuator.perform(ID, &world::action(&end)).unwrap();
-    let note = Some("3 processes with 15 MiB".to_owned());
+    let note = Some("3 processes to end, 15 MiB to free".to_owned());
     assert_eq!(performed, Performed { outcome: Outcome::WouldDo, note });
     assert_eq!(fs::read_dir(stage.quarantine.path()).unwrap().count(), 0);
     grove.check_unharmed();
 
-    // As the live run would have it.
-    end.boot = crate::model::BootId("another".to_owned());
-    assert_eq!(actuator.perform(ID, &world::action(&end)).unwrap().outcome, Outcome::Changed);
+    // As the live run would have it. The boot is asked there only: that of a captured table differs.
     fs::write(&end.record.as_ref().unwrap().path, "{}").unwrap();
-    end.boot = grove.tree_end().boot;
     assert_eq!(actuator.perform(ID, &world::action(&end)).unwrap().outcome, Outcome::Changed);
 }
 
@@ -85,7 +102,13 @@ fn what_a_handler_of_sigterm_starts_ends_too() {
     let (grove, stage) = (Grove::grow(script, 2), Stage::new());
     until("the trap is set", || grove.path("ready").exists());
     let end = TreeEnd { term_wait: Duration::from_millis(500), ..grove.tree_end() };
-    let performed = stage.end(&end).unwrap();
+    let before = |step| {
+        // What has lost its parent is found no more.
+        if step == Step::Kill {
+            grove.look();
+        }
+    };
+    let performed = stage.end_with(&end, &Bent::default(), &before).unwrap();
     assert_eq!(performed.outcome, Outcome::Done, "{performed:?}");
     grove.check_gone();
 }

@@ -238,10 +238,13 @@ fn giving_up_brings_back_the_very_file_unless_the_gateway_has_written() {
 #[test]
 fn a_write_of_the_gateway_while_ours_is_in_place_stays() {
     let case = case();
-    let actuator = case.actuator(&nothing);
+    let has_written = Cell::new(false);
+    let never_out = |step| assert!(step != Step::Move || !has_written.get(), "not for a moment");
+    let actuator = case.actuator(&never_out);
     let exchanged = case.opened().exchange(&actuator, ID).unwrap().unwrap();
     let theirs = closed(&case.open).replace("oneshot thing", "other thing");
     case.gateway_writes(&theirs);
+    has_written.set(true);
     assert!(!exchanged.is_in_place());
     assert!(!exchanged.revert().unwrap());
     assert_eq!(case.text(), theirs);

@@ -33,7 +33,7 @@ use stage::Stage;
 /// A run on made-up state directories
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Demo {
-    /// Become the process that the last act is about
+    /// Start the process that the last act is about, and end it with the demonstration
     #[arg(long, hide = true, value_name = "SECONDS")]
     orphan: Option<String>,
 }
@@ -53,7 +53,7 @@ On your own gateway, begin with:  clawarden plan
 
 pub(super) fn demo(global: &Global, command: &Demo) -> Result<Exit, Failure> {
     if let Some(argument) = &command.orphan {
-        return Err(reap::become_orphan(argument));
+        return reap::guard(argument);
     }
     let now = clock()?.now();
     let stage = Stage::restarted(now).map_err(no_folder)?;

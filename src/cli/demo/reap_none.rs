@@ -42,6 +42,6 @@ impl Reaping {
     }
 }
 
-pub(super) fn become_orphan(_: &str) -> Failure {
-    Failure::new(Exit::Usage, NOT_HERE)
+pub(super) fn guard(_: &str) -> Result<Exit, Failure> {
+    Err(Failure::new(Exit::Usage, NOT_HERE))
 }

@@ -37,12 +37,7 @@ impl Meter {
         let samples = self.samples.entry(id).or_default();
         // The clock was set back: no two times can be compared.
         samples.retain(|sample| sample.at <= now);
-        let is_back = |sample: &&Sample| now.since(sample.at) >= self.window;
-        let start = samples.iter().rev().find(is_back).or(samples.first()).copied();
-        let recent = start.map(|start| Recent {
-            used: total.saturating_sub(start.total),
-            over: now.since(start.at),
-        });
+        let recent = recent(samples, self.window, total, now);
         let spacing = SPACING.max(self.window / (SAMPLES_MAX as u32 / 2));
         if samples.last().is_none_or(|last| now.since(last.at) >= spacing) {
             if samples.len() == SAMPLES_MAX {
@@ -50,20 +45,30 @@ impl Meter {
             }
             samples.push(Sample { at: now, total });
         }
-        Cpu { total, recent: recent.filter(|recent| !recent.over.is_zero()) }
+        Cpu { total, recent }
     }
 
     /// Returns what [`Meter::measure`] would call recent, without taking a sample.
     pub(super) fn peek(&self, id: ProcessId, total: Duration, now: UnixMillis) -> Option<Recent> {
-        let oldest = self.samples.get(&id)?.iter().find(|sample| sample.at < now)?;
-        let used = total.saturating_sub(oldest.total);
-        Some(Recent { used, over: now.since(oldest.at) })
+        recent(self.samples.get(&id)?, self.window, total, now)
     }
 
     /// Forgets processes that have ended.
     pub(super) fn retain(&mut self, is_alive: impl Fn(ProcessId) -> bool) {
         self.samples.retain(|id, _| is_alive(*id));
     }
+}
+
+fn recent(
+    samples: &[Sample],
+    window: Duration,
+    total: Duration,
+    now: UnixMillis,
+) -> Option<Recent> {
+    let is_back = |sample: &&Sample| now.since(sample.at) >= window;
+    let start = samples.iter().rev().find(is_back).or(samples.first())?;
+    let recent = Recent { used: total.saturating_sub(start.total), over: now.since(start.at) };
+    Some(recent).filter(|recent| !recent.over.is_zero())
 }
 
 #[cfg(test)]

@@ -11,11 +11,16 @@ use super::guards::{Kin, Watch};
 use super::tree::Forest;
 use super::{Known, Scene};
 use crate::model::{
-    AcpxRecord, Agent, Cpu, Guard, Member, Ownership, Place, ProcessId, SessionKey, Sign,
+    AcpxRecord, Agent, Bond, Cpu, EndKind, Guard, Member, Ownership, Part, Place, ProcessId,
+    SessionKey, Sign, Stdio,
 };
 use crate::observe::acp::signs::{self, Candidate};
+use crate::observe::locate::Watched;
 use crate::observe::process::{Facts, Process, Sockets};
 use crate::text;
+
+/// `npx` is npm, a shell, and what was asked for (measured on 2026.4.15).
+const LAUNCHERS_MAX: usize = 8;
 
 /// One look at some processes, each of which is read once.
 pub(super) struct Examination<'a> {
@@ -67,6 +72,7 @@ impl<'a> Examination<'a> {
             Err(why) => Place::Unknown(why.clone()),
         };
         let is_ours = ownership.is_proven() && !matches!(place, Place::Other(_));
+        let stdio = scene.table.stdio(pid, self.sockets, is_ours);
         Some(Agent {
             id: process.id,
             kind: self.forest.recognised(pid).map(|recognised| recognised.kind.clone()),
@@ -74,11 +80,11 @@ impl<'a> Examination<'a> {
             command: text::command(process.argv()),
             cwd: cwd.ok(),
             session_key: self.session_key(process.id, known, record.as_deref()),
-            stdio: scene.table.stdio(pid, self.sockets, is_ours),
+            bond: self.bond(process, &stdio),
+            stdio,
             ownership,
             place,
             mark: known.mark.clone(),
-            bond: self.forest.bond(process, scene.gateway, scene.ledger),
             top,
             tree: self.tree(process, top, known),
             record: record.as_deref().cloned(),
@@ -112,8 +118,12 @@ impl<'a> Examination<'a> {
             own: &self.own,
             held: self.scene.held,
         };
-        let kin =
-            Kin { is_agent: recognised.is_some(), family: self.forest.family(process.id.pid) };
+        let parent = self.forest.recognised(process.parent);
+        let kin = Kin {
+            is_agent: recognised.is_some(),
+            is_of_agent: parent.is_some_and(|parent| parent.kind.part != Part::Wrapper),
+            family: self.forest.family(process.id.pid),
+        };
         let guards = match &facts {
             Ok(facts) => watch.guards(process, facts, kin),
             Err(why) => vec![Guard::Unreadable(why.clone())],
@@ -143,6 +153,25 @@ impl<'a> Examination<'a> {
         self.facts.entry(process.id.pid).or_insert_with(read).clone()
     }
 
+    /// Who lives above it. A launcher, such as npm and its shell, hands its own input and output down:
+    /// it has not the other ends of them, and whoever has left it has left its child.
+    fn bond(&self, process: &Process, stdio: &Stdio) -> Bond {
+        let Scene { table, gateway, ledger, .. } = *self.scene;
+        let mut bond = self.forest.bond(process, gateway, ledger);
+        for _ in 0..LAUNCHERS_MAX {
+            let Bond::Parented { by } = bond else { break };
+            let Some(parent) = table.get(by.pid).filter(|parent| parent.id == by) else { break };
+            let theirs = table.stdio(by.pid, self.sockets, false);
+            if !hands_down(&theirs.input.what, &stdio.input.what)
+                || !hands_down(&theirs.output.what, &stdio.output.what)
+            {
+                break;
+            }
+            bond = self.forest.bond(parent, gateway, ledger);
+        }
+        bond
+    }
+
     /// Every sign of ownership, and the record that names the process.
     fn ownership(
         &self,
@@ -159,6 +188,9 @@ impl<'a> Examination<'a> {
         let origin = known.origin.as_ref().map_err(String::as_str);
         let (record, named) = signs::record(&candidate, self.scene.records);
         let live = |pid| table.get(pid).map(|process| process.id);
+        let watched = Watched { install: self.scene.install, is_live: table.is_live() };
+        let here = cwd.as_ref().map(|cwd| watched.here(cwd)).map_err(String::as_str);
+        let worker = Candidate { cwd: here.as_deref().map_err(|why| *why), ..candidate };
         let signs = [
             (Sign::Ledger, signs::ledger(process.id, ledger)),
             (Sign::Lease, signs::lease(origin, self.scene.leases)),
@@ -167,7 +199,7 @@ impl<'a> Examination<'a> {
             (Sign::ControlGroup, signs::control_group(groups[0], groups[1], groups[2], None)),
             (Sign::Environment, signs::environment(origin)),
             (Sign::Group, signs::group(&candidate, ledger, &live)),
-            (Sign::Workspace, signs::workspace(&candidate, &self.scene.workspaces.inside)),
+            (Sign::Workspace, signs::workspace(&worker, &self.scene.workspaces.inside)),
         ];
         (Ownership::new(signs), named.cloned())
     }
@@ -234,6 +266,11 @@ impl<'a> Examination<'a> {
         let noted = || self.scene.ledger.descents.get(&id)?.session_key.clone();
         record.map(|record| record.session_key.clone()).or_else(lease).or_else(noted)
     }
+}
+
+/// The same socket or pipe, not one that only has the same name.
+fn hands_down(parent: &EndKind, child: &EndKind) -> bool {
+    matches!(child, EndKind::Socket { .. } | EndKind::Pipe { .. }) && parent == child
 }
 
 fn borrowed(result: &Result<String, String>) -> Result<&str, &str> {

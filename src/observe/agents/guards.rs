@@ -15,6 +15,8 @@ const SHELLS: [&[u8]; 8] = [b"bash", b"sh", b"dash", b"zsh", b"fish", b"ash", b"
 pub(super) struct Kin<'a> {
     /// Whether it is one itself.
     pub(super) is_agent: bool,
+    /// Whether its parent is one that runs tools: an agent, or an adapter.
+    pub(super) is_of_agent: bool,
     /// The family of the topmost agent at or above it.
     pub(super) family: Option<&'a str>,
 }
@@ -48,7 +50,7 @@ impl Watch<'_> {
                 .then_some(Guard::Stopped),
             (facts.state == 'D').then_some(Guard::Uninterruptible),
             self.listening(pid, kin),
-            self.tool_shell(process),
+            self.tool(process, facts, kin),
         ];
         checks.into_iter().flatten().collect()
     }
@@ -70,7 +72,13 @@ impl Watch<'_> {
         }
     }
 
-    fn tool_shell(&self, process: &Process) -> Option<Guard> {
+    /// `claude` gives every tool a session of its own, and none to its servers (measured). The
+    /// shell of a tool may have become the tool itself, by `exec`.
+    fn tool(&self, process: &Process, facts: &Facts, kin: Kin<'_>) -> Option<Guard> {
+        let leads_session = facts.session == process.id.pid;
+        if leads_session && kin.is_of_agent && !kin.is_agent {
+            return Some(Guard::ToolShell);
+        }
         if !SHELLS.contains(&process.program.as_slice()) {
             return None;
         }

@@ -191,7 +191,7 @@ fn remembered<'a>(
 fn read(scene: &Scene<'_>, process: &Process, mark: Option<&Mark>) -> Known {
     let environ = scene.table.environ(process.id.pid).map_err(|error| error.to_string());
     let mark = match (mark, &environ) {
-        (None, _) => Seen::Present("its family has none".to_owned()),
+        (None, _) => Seen::Present("none is needed".to_owned()),
         (Some(mark), Ok(environ)) => acp::mark(environ, mark),
         (Some(_), Err(why)) => Seen::Unreadable(why.clone()),
     };

@@ -72,6 +72,13 @@ impl Stage {
             .link(&format!("{pid}/ns/pid"), "pid:[1]");
     }
 
+    /// Takes the session of its own from a process.
+    fn within_session(&self, pid: i32, parent: i32, ticks: u64) {
+        let rest = "20 20 0 -1 0 1 0 0 0 1 2 0 0 20 0 1 0";
+        let stat = format!("{pid} (x) S {parent} {rest} {ticks} 1 1\n");
+        self.captured.file(&format!("{pid}/stat"), stat.as_bytes());
+    }
+
     fn environ(&self, pid: i32, environ: &str) {
         self.captured.file(&format!("{pid}/environ"), environ.as_bytes());
     }
@@ -196,12 +203,12 @@ fn every_member_is_guarded_by_what_it_is() {
     };
     check(&has_terminal, Guard::Terminal);
     let service = b"node\0/x/.bin/acpx\0__queue-owner";
-    check(
-        &|stage| stage.process(21, 20, 2_010, "node", service, STATUS),
-        Guard::Service("acpx queue owner"),
-    );
-    let gateway = b"openclaw-gateway";
-    check(&|stage| stage.process(21, 20, 2_010, "node", gateway, STATUS), Guard::OpenClaw);
+    let becomes = |stage: &Stage, cmdline: &[u8]| {
+        stage.process(21, 20, 2_010, "node", cmdline, STATUS);
+        stage.within_session(21, 20, 2_010);
+    };
+    check(&|stage| becomes(stage, service), Guard::Service("acpx queue owner"));
+    check(&|stage| becomes(stage, b"openclaw-gateway"), Guard::OpenClaw);
 }
 
 #[test]
@@ -231,6 +238,17 @@ fn a_tool_that_runs_guards_and_other_shells_do_not() {
 }
 
 #[test]
+fn a_tool_that_took_the_place_of_its_shell_guards_and_a_server_does_not() {
+    let stage = Stage::new();
+    stage.process(22, 21, 2_020, "python3", b"python3\0train.py", STATUS);
+    assert_eq!(stage.guards(2), [Guard::ToolShell], "it leads a session");
+    stage.process(23, 22, 2_030, "chrome", b"chrome", STATUS);
+    assert_eq!(stage.guards(3), [], "an agent did not start it");
+    stage.within_session(22, 21, 2_020);
+    assert_eq!(stage.guards(2), []);
+}
+
+#[test]
 fn who_is_above_is_told_by_what_it_is_and_by_the_ledger() {
     let stage = Stage::new();
     stage.process(20, 10, 2_000, "node", SCRIPT, STATUS);
@@ -250,12 +268,47 @@ fn who_is_above_is_told_by_what_it_is_and_by_the_ledger() {
     let mut stage = stage;
     stage.process(shell, 1, 600, "bash", b"bash", STATUS);
     stage.process(20, shell, 2_000, "node", SCRIPT, STATUS);
-    assert_eq!(stage.adapter().bond, Bond::Loose { parent: shell, name: "bash".to_owned() });
     let by = ProcessId { pid: shell, start_ticks: 600 };
+    assert_eq!(stage.adapter().bond, Bond::Parented { by }, "it may wait for its end");
     stage.ledger.see(ADAPTER, seen_below(GATEWAY, by));
     assert_eq!(stage.adapter().bond, Bond::Parented { by });
     stage.process(20, 99, 2_000, "node", SCRIPT, STATUS);
     assert!(matches!(stage.adapter().bond, Bond::Unknown(_)), "its parent is hidden");
+}
+
+#[test]
+fn a_parent_that_takes_in_orphans_is_told_by_its_program_or_its_age() {
+    let stage = Stage::new();
+    let bond = |exe: &str, ticks| {
+        stage.process(6, 1, ticks, exe, exe.as_bytes(), STATUS);
+        stage.process(20, 6, 2_000, "node", SCRIPT, STATUS);
+        stage.adapter().bond
+    };
+    let loose = |name: &str| Bond::Loose { parent: 6, name: name.to_owned() };
+    assert_eq!(bond("systemd", 600), loose("systemd"));
+    assert_eq!(bond("tini", 600), loose("tini"));
+    assert_eq!(bond("zed", 2_001), loose("zed"), "it began after its child");
+    let by = ProcessId { pid: 6, start_ticks: 2_000 };
+    assert_eq!(bond("zed", 2_000), Bond::Parented { by });
+}
+
+#[test]
+fn a_launcher_that_hands_down_its_own_ends_is_no_owner() {
+    let mut stage = Stage::new();
+    stage.process(18, 1, 1_800, "node", b"npm exec claude-agent-acp", STATUS);
+    stage.process(19, 18, 1_900, "dash", b"sh\0-c\0claude-agent-acp", STATUS);
+    stage.process(20, 19, 2_000, "node", SCRIPT, STATUS);
+    let home = stage.home.path().display().to_string();
+    stage.environ(20, &format!("HOME={home}\0OPENCLAW_CLI=1\0"));
+    stage.captured.link("20/fd/0", "socket:[7]").link("20/fd/1", "socket:[8]");
+    let by = ProcessId { pid: 19, start_ticks: 1_900 };
+    stage.ledger.see(ADAPTER, seen_below(GATEWAY, by));
+    assert_eq!(stage.adapter().bond, Bond::Parented { by }, "it may have the other ends");
+    for launcher in [18, 19] {
+        stage.captured.link(&format!("{launcher}/fd/0"), "socket:[7]");
+        stage.captured.link(&format!("{launcher}/fd/1"), "socket:[8]");
+    }
+    assert_eq!(stage.adapter().bond, Bond::Loose { parent: 1, name: "init".to_owned() });
 }
 
 #[test]

@@ -8,6 +8,22 @@ use crate::model::{Bond, Ledger, ProcessId};
 use crate::observe::gateway::is_of_openclaw;
 use crate::observe::process::{Process, Table};
 
+/// Programs that take in orphans without being pid 1: user managers, and what runs containers. Which
+/// processes do so the kernel does not tell.
+const TAKE_IN: [&[u8]; 11] = [
+    b"systemd",
+    b"init",
+    b"tini",
+    b"tini-static",
+    b"docker-init",
+    b"podman-init",
+    b"dumb-init",
+    b"catatonit",
+    b"conmon",
+    b"s6-svscan",
+    b"runsvdir",
+];
+
 /// The process table as a forest, with the agents in it.
 pub(super) struct Forest<'a> {
     table: &'a Table,
@@ -96,6 +112,8 @@ impl<'a> Forest<'a> {
         }
         match (parent, first_parent) {
             (Some(by), Some(first)) if by == first => Bond::Parented { by },
+            // Nobody saw it start. A live parent may wait for its end, though it closed every end.
+            (Some(by), None) if !self.takes_in(by, process.id) => Bond::Parented { by },
             (Some(parent), _) => Bond::Loose { parent: parent.pid, name: self.name(parent.pid) },
             (None, _) if matches!(process.parent, 0 | 1) => {
                 Bond::Loose { parent: process.parent, name: "init".to_owned() }
@@ -104,6 +122,14 @@ impl<'a> Forest<'a> {
                 Bond::Unknown(format!("its parent, pid {}, cannot be seen", process.parent))
             }
         }
+    }
+
+    /// A child that is older than its parent was taken in by it.
+    fn takes_in(&self, parent: ProcessId, child: ProcessId) -> bool {
+        let program = self.table.get(parent.pid).map(|process| process.program.as_slice());
+        parent.pid == 1
+            || parent.start_ticks > child.start_ticks
+            || program.is_some_and(|program| TAKE_IN.contains(&program))
     }
 
     fn owner(&self, process: &Process, gateway: Option<ProcessId>) -> Option<Bond> {

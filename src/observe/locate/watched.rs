@@ -25,6 +25,16 @@ impl Watched<'_> {
             tail(dir, 1) == tail(&self.install.given_dir, 1)
         }
     }
+
+    /// Returns where a path of a process lies on this host.
+    pub(in crate::observe) fn here(self, path: &Path) -> PathBuf {
+        let mut below = path.components();
+        let name = self.install.given_dir.file_name();
+        if self.is_live || !below.any(|component| Some(component.as_os_str()) == name) {
+            return path.to_owned();
+        }
+        self.install.state_dir.join(below)
+    }
 }
 
 /// What the environment of a process says about its state directory.
@@ -96,6 +106,7 @@ pub(in crate::observe) fn tail(path: &Path, count: usize) -> Vec<Component<'_>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::locate::GatewayConfig;
 
     #[track_caller]
     fn check(vars: &[(&str, &str)], want: Naming) {
@@ -141,6 +152,29 @@ mod tests {
             check(&[("HOME", "/h"), ("OPENCLAW_STATE_DIR", text)], Naming::Relative);
             check(&[("HOME", "/h"), ("OPENCLAW_HOME", text)], Naming::Relative);
             check(&[("HOME", text)], Naming::Relative);
+        }
+    }
+
+    #[test]
+    fn only_paths_of_a_captured_table_are_of_another_host() {
+        let install = Install {
+            state_dir: "/real/x/.openclaw".into(),
+            given_dir: "/x/.openclaw".into(),
+            config_path: "/x/.openclaw/openclaw.json".into(),
+            home: "/x".into(),
+            profile: None,
+            env_port: None,
+            config: GatewayConfig::default(),
+            gaps: Vec::new(),
+        };
+        for (path, captured) in [
+            ("/home/u/.openclaw/workspace", "/real/x/.openclaw/workspace"),
+            ("/home/u/.openclaw-other/workspace", "/home/u/.openclaw-other/workspace"),
+            ("/home/u/x.openclaw", "/home/u/x.openclaw"),
+            ("/", "/"),
+        ] {
+            let here = |is_live| Watched { install: &install, is_live }.here(Path::new(path));
+            assert_eq!((here(false), here(true)), (captured.into(), path.into()));
         }
     }
 

@@ -91,12 +91,19 @@ fn against(agent: &Agent) -> Value {
     let mut against = Map::new();
     against.insert("state_dir".to_owned(), state_dir.into());
     if agent.kind.is_some() {
-        against.insert("family_mark".to_owned(), seen_text(&agent.mark).into());
+        against.insert("family_mark".to_owned(), mark(&agent.mark).into());
     }
     against.insert("above".to_owned(), bond(&agent.bond).into());
     let none = || "none in its tree".into();
     against.insert("guards".to_owned(), if guards.is_empty() { none() } else { guards.into() });
     against.into()
+}
+
+fn mark(seen: &Seen) -> String {
+    match seen {
+        Seen::Present(what) => what.clone(),
+        Seen::Absent | Seen::Differs(_) | Seen::Unreadable(_) => seen_text(seen),
+    }
 }
 
 /// As many lines as a person reads: below pid 1 there is everything.
@@ -116,7 +123,7 @@ fn bond(bond: &Bond) -> String {
             format!("the live {role} of this state directory, {to}")
         }
         Bond::Attached { to, role, is_ours: false } => format!("a live {role}, {to}"),
-        Bond::Parented { by } => format!("the process that started it, {by}"),
+        Bond::Parented { by } => format!("its live parent, {by}, which may wait for it"),
         Bond::Loose { parent, name } => {
             format!("no gateway; its parent is pid {parent} ({name})")
         }

@@ -50,7 +50,7 @@ fn judge(
     let kind = agent.kind.as_ref().ok_or(HoldReason::NotAnAgent)?;
     let family = policies.orphan_process.family(&kind.family).ok_or(HoldReason::NotAnAgent)?;
     if ago < rule.after {
-        return Err(HoldReason::TooYoung { age: ago, after: rule.after });
+        return Err(HoldReason::ClosedRecently { ago, after: rule.after });
     }
     if !agent.ownership.is_proven() {
         return Err(HoldReason::NotOwned);

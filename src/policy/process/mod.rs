@@ -13,8 +13,8 @@ mod tests;
 use std::time::Duration;
 
 use crate::model::{
-    ActReason, Action, Agent, Decision, EndCause, Gap, Guard, Guarded, HoldReason, Looks, Mode,
-    Policy, RecordClose, RecordMode, Source, Subject, SubjectKind, TreeEnd, Verdict,
+    ActReason, Action, Agent, Decision, EndCause, Guard, Guarded, HoldReason, Looks, Mode, Policy,
+    RecordClose, RecordMode, Subject, SubjectKind, TreeEnd, Verdict,
 };
 
 use super::Context;
@@ -134,16 +134,9 @@ fn old_enough(
 /// The record that must be closed so that nothing starts the agent again: an open one of a oneshot
 /// session. Others are never changed; their next prompt goes on with their context.
 ///
-/// A folder of records that cannot be seen may hold one that names this agent. A single file that
-/// cannot be understood is none that acpx could start an agent from.
+/// A record that cannot be seen is reported and holds nothing: one link that leads nowhere would
+/// else keep every orphan alive for ever.
 fn record_to_close(context: Context<'_>, agent: &Agent) -> Result<Option<RecordClose>, HoldReason> {
-    let is_folder = |gap: &&Gap| {
-        gap.source == Source::Records && gap.path.extension().is_none_or(|end| end != "json")
-    };
-    let unseen = context.snapshot.gaps.iter().find(is_folder);
-    if let Some(gap) = unseen.filter(|_| agent.record.is_none()) {
-        return Err(HoldReason::Gap { source: gap.source.name(), reason: gap.reason.clone() });
-    }
     let open = agent.record.as_ref().filter(|record| !record.is_closed);
     let Some(record) = open.filter(|record| record.mode == RecordMode::Oneshot) else {
         return Ok(None);

@@ -77,6 +77,9 @@ fn why_unknown(end: &End) -> Option<String> {
         (Peer::Unknown(_), EndKind::Named(path)) => {
             Some(format!("{} can be opened again", path.display()))
         }
+        (Peer::Unknown(_), EndKind::Terminal(path)) => {
+            Some(format!("{} is a terminal", path.display()))
+        }
         (Peer::Unknown(why), _) => Some(why.clone()),
         (Peer::Alive | Peer::Dead, _) => None,
     }

@@ -50,7 +50,7 @@ fn a_wrong_command_line_or_clock_is_64() {
     check(&stage, &["pause", "--for", "5"], 64, "such as `90s`");
     check(&stage, &["history", "--policy", "dead_lok"], 64, "dead_lock");
     check(&stage, &["undo", "last"], 64, "expected a number");
-    check(&stage, &["explain", "agent:main:nobody"], 64, "no lane, lock or agent");
+    check(&stage, &["explain", "agent:main:nobody"], 64, "no lane, lock or process");
     for command in [&["run", "--once"][..], &["plan"], &["status"], &["undo", "1"], &["demo"]] {
         for now in ["yesterday", "", "2026-13-01T00:00:00Z"] {
             let ran = ran(stage.clawarden(command).env("CLAWARDEN_NOW", now)).exits(64);

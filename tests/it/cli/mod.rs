@@ -6,5 +6,6 @@ mod demo;
 mod exit_codes;
 mod output;
 mod processes;
+mod reaper;
 pub(crate) mod stage;
 mod switches;

@@ -16,7 +16,9 @@ fn with_agents() -> (Stage, [Listed; 3]) {
     let server = Listed::new(5003, 5002, &["node", "/x/_npx/1/node_modules/.bin/context7-mcp"]);
     let server = Listed { resident_kib: 50 << 10, ..server };
     let all = [adapter, claude, server];
-    all.iter().for_each(|process| drop(process.put(&stage.path("proc"))));
+    for process in &all {
+        process.put(&stage.path("proc"));
+    }
     (stage, all)
 }
 
@@ -59,7 +61,7 @@ fn the_shell_of_a_person_is_explained_as_no_agent() {
     for subject in ["6001", &shell.id()] {
         let (text, json) = explained(&stage, subject);
         for says in [
-            "healthy process 6001@",
+            "no agent: process 6001@",
             "it is no agent of any family; somebody may want it (not_an_agent)",
             "no gateway; its parent is pid 1 (init)",
             ") has a terminal\n",

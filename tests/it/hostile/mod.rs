@@ -11,6 +11,7 @@ mod lock;
 mod memory;
 mod names;
 mod place;
+mod processes;
 mod store;
 mod user;
 

@@ -1,57 +1,148 @@
-//! Every policy and every reason to act is shown by a captured state, or named here.
+//! Every policy and every reason is shown by a captured state, or named here with its test.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use clawarden::model::{ActReason, Policy};
+use clawarden::model::{ActReason, HoldReason, Policy};
 
+use super::processes::{CONFIGURED, EXPLAINED};
 use super::reports::CONCLUSIONS;
 use crate::capture::Capture;
 
-/// Reasons that no single look at a captured state can give, and the test that holds them.
-const ELSEWHERE: [(&str, &str, &str); 2] = [
+/// A source file, and its tests of reasons that no look at a captured state can give.
+type Elsewhere = (&'static str, &'static [(&'static str, &'static str)]);
+
+const ELSEWHERE: [Elsewhere; 6] = [
     (
         // A pid that was given to another process: a process table of our own making.
-        "holder_recycled",
         "tests/it/scenario/dead_lock.rs",
-        "a_holder_whose_pid_was_given_away_is_as_dead",
+        &[("holder_recycled", "a_holder_whose_pid_was_given_away_is_as_dead")],
     ),
     (
-        // Two looks, 20 minutes apart, at a run that makes no sign of life.
-        "silent",
+        // Gateways that start, hosts that wake, files of strangers: nothing of it stays for a copy.
+        "src/policy/dead_lock.rs",
+        &[
+            ("clock_grace", "never_just_after_a_resume_or_a_clock_step"),
+            ("era_newer", "never_on_an_era_that_is_not_understood"),
+            ("era_unknown", "never_on_an_era_that_is_not_understood"),
+            ("foreign_namespace", "never_across_pid_namespaces"),
+            ("gateway_starting", "never_without_a_gateway_that_is_up"),
+            ("gateway_unknown", "never_without_a_gateway_that_is_up"),
+            ("holder_unknown", "leaves_a_lock_it_cannot_judge"),
+            ("maintenance_running", "never_while_openclaw_maintenance_runs"),
+            ("malformed", "a_file_whose_name_is_no_text_is_left_alone"),
+            ("not_owner", "never_a_file_or_folder_of_another_user"),
+            ("payload_incomplete", "leaves_a_lock_it_cannot_judge"),
+            ("resume_grace", "never_just_after_a_resume_or_a_clock_step"),
+        ],
+    ),
+    (
+        // Two looks, 20 minutes apart, at a run that makes no sign of life; rows in the very moment
+        // in which the gateway is at work on them.
         "src/policy/stale_lane/mod.rs",
-        "silence_proves_something_once_it_has_lasted_and_acts_only_by_name",
+        &[
+            ("aborted_last_run", "what_the_gateway_still_means_to_do_is_left_to_it"),
+            ("child_younger", "silence_needs_everything_else_to_be_silent_too"),
+            ("clock_unproven", "a_clock_that_was_set_proves_nothing"),
+            ("era_read_only", "nothing_is_settled_without_a_gateway_that_is_up"),
+            ("in_future", "times_that_make_no_sense_are_left_alone"),
+            ("no_repair", "a_mode_that_observes_never_acts_and_no_repair_is_said"),
+            (
+                "other_runner",
+                "a_command_line_run_that_outlived_a_restart_of_the_gateway_is_left_alone",
+            ),
+            ("pending_delivery", "what_the_gateway_still_means_to_do_is_left_to_it"),
+            ("quota_suspended", "what_the_gateway_still_means_to_do_is_left_to_it"),
+            ("restart_recovery", "what_the_gateway_still_means_to_do_is_left_to_it"),
+            ("row_touched", "a_row_that_the_gateway_may_be_resuming_is_left_to_it"),
+            ("silent", "silence_proves_something_once_it_has_lasted_and_acts_only_by_name"),
+            ("silent_so_far", "a_run_older_than_its_gateway_is_settled"),
+            ("store_busy", "a_store_that_is_not_ours_to_write_is_left_alone"),
+            ("store_symlink", "a_store_that_is_not_ours_to_write_is_left_alone"),
+            ("store_too_large", "a_store_that_is_not_ours_to_write_is_left_alone"),
+            ("subagent_open", "a_subagent_with_an_open_run_is_left_to_the_registry"),
+            ("task_active", "silence_needs_everything_else_to_be_silent_too"),
+            ("transcript_moving", "a_transcript_that_moves_is_a_run_that_lives"),
+        ],
+    ),
+    (
+        // A moment between two looks of the gateway, or an owner that closed its ends and lives.
+        "src/policy/process/tests/orphan.rs",
+        &[
+            ("attached", "a_live_owner_above_keeps_it"),
+            ("gap", "a_gap_in_what_the_judgement_rests_on_holds"),
+            ("parented", "a_live_owner_above_keeps_it"),
+        ],
+    ),
+    (
+        // Said at the first look only.
+        "src/policy/process/tests/others.rs",
+        &[("not_idle", "a_leak_is_ended_only_where_it_is_ours_idle_and_long_closed")],
+    ),
+    (
+        // What clawarden remembers; a captured state has nothing of that.
+        "src/plan/mod.rs",
+        &[
+            ("cooling_down", "a_subject_cools_down_whatever_it_has_become"),
+            ("gave_up", "repairs_that_do_not_last_end"),
+            ("hour_budget", "no_pass_and_no_hour_exceeds_its_budget"),
+            ("pass_budget", "no_pass_and_no_hour_exceeds_its_budget"),
+            ("paused", "what_the_user_paused_or_protects_is_left_alone_until_then"),
+            ("protected", "what_the_user_paused_or_protects_is_left_alone_until_then"),
+        ],
     ),
 ];
 
+/// The reasons that captured states show, as `decision code subject` in the tables of the tests.
+fn shown() -> BTreeSet<&'static str> {
+    let concluded = CONCLUSIONS.iter().flat_map(|(.., verdicts)| *verdicts);
+    let configured = CONFIGURED.iter().flat_map(|(.., verdicts)| *verdicts);
+    let judged = concluded.chain(configured).filter_map(|line| line.split(' ').nth(1));
+    let explained = EXPLAINED.iter().flat_map(|(_, processes)| *processes);
+    judged.chain(explained.flat_map(|(_, codes)| *codes).copied()).collect()
+}
+
 #[test]
-fn each_reason_to_act_is_shown_by_a_captured_state() {
-    let lines = CONCLUSIONS.iter().flat_map(|(.., verdicts)| *verdicts);
-    let shown: BTreeSet<&str> =
-        lines.filter_map(|line| line.strip_prefix("act ")?.split(' ').next()).collect();
-    let elsewhere: BTreeSet<&str> = ELSEWHERE.iter().map(|(code, ..)| *code).collect();
-    assert_eq!(shown.intersection(&elsewhere).count(), 0, "named twice");
-    let all: BTreeSet<&str> = ActReason::CODES.iter().copied().collect();
-    assert_eq!(&shown | &elsewhere, all);
-    for (code, file, test) in ELSEWHERE {
+fn each_reason_is_shown_by_a_captured_state_or_has_its_test() {
+    let elsewhere = || ELSEWHERE.iter().flat_map(|(_, tests)| tests.iter().map(|(code, _)| *code));
+    let twice: Vec<_> = elsewhere().filter(|code| shown().contains(code)).collect();
+    assert!(twice.is_empty(), "shown by a captured state: {twice:?}");
+    let known: BTreeSet<&str> = shown().into_iter().chain(elsewhere()).collect();
+    let all: BTreeSet<&str> = [ActReason::CODES, HoldReason::CODES].concat().into_iter().collect();
+    assert_eq!(known, all);
+}
+
+#[test]
+fn each_test_that_is_named_exists_and_is_about_that_reason() {
+    for (file, tests) in ELSEWHERE {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         let source = std::fs::read_to_string(path).unwrap();
-        let is_test = |indent: &str| source.contains(&format!("#[test]\n{indent}fn {test}("));
-        assert!(is_test("") || is_test("    "), "{code}: {file} has no {test}");
+        for (code, test) in tests {
+            let name = format!("fn {test}(");
+            let body = source.split("#[test]").find(|part| part.trim_start().starts_with(&name));
+            let body = body.unwrap_or_else(|| panic!("{code}: {file} has no {test}"));
+            assert!(body.contains(code), "{test} is not about {code}");
+        }
     }
 }
 
 #[test]
-fn each_policy_acts_on_a_captured_state() {
-    let mut acting = BTreeSet::new();
-    for name in ["2026.7.1-dead-lock", "2026.4.15-z1-stale-status-after-lock-contention"] {
-        let report = Capture::new(name).json(&["plan"]);
-        for verdict in report["verdicts"].as_array().unwrap() {
-            if verdict["decision"] == "act" {
-                acting.insert(verdict["policy"].as_str().unwrap().to_owned());
-            }
-        }
+fn each_policy_finds_something_on_a_captured_state() {
+    let mut finding = BTreeSet::new();
+    for name in ["2026.7.1-dead-lock", "2026.4.15-b4-acp-after-restart", "2026.4.15-acp-restarted"]
+    {
+        finding.extend(policies(&Capture::new(name), "act"));
     }
+    let attached = Capture::new("2026.4.15-acp-attached");
+    attached.configure("policies: { runaway_agent: { memory: 256MiB } }");
+    finding.extend(policies(&attached, "observe"));
     let all: BTreeSet<String> = Policy::ALL.iter().map(|policy| policy.name().to_owned()).collect();
-    assert_eq!(acting, all);
+    assert_eq!(finding, all);
+}
+
+fn policies(capture: &Capture, decision: &str) -> Vec<String> {
+    let report = capture.json(&["plan"]);
+    let verdicts = report["verdicts"].as_array().unwrap().iter();
+    let found = verdicts.filter(|verdict| verdict["decision"] == decision);
+    found.map(|verdict| verdict["policy"].as_str().unwrap().to_owned()).collect()
 }

@@ -4,6 +4,7 @@
 
 mod coverage;
 mod dead_lock;
+mod processes;
 mod reports;
 mod stale_lane;
 mod undone;

@@ -19,7 +19,7 @@ export class Client {
       const client = new Client();
       try { await client.#connect(port, token); return client; } catch (e) {
         client.close();
-        if (Date.now() > end) throw e;
+        if (e.refused || Date.now() > end) throw e;
         await pause(500);
       }
     }
@@ -39,7 +39,7 @@ export class Client {
       };
     });
     const hello = await this.#send("connect", this.#hello(token, challenge), 20_000);
-    if (!hello.ok) throw new Error(`connect: ${JSON.stringify(hello.error)}`);
+    if (!hello.ok) throw Object.assign(new Error(`connect: ${JSON.stringify(hello.error)}`), { refused: true });
   }
 
   #hello(token, challenge) {

@@ -1,11 +1,13 @@
 //! Makes the leaks.
 
 use std::fs;
+use std::path::PathBuf;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::acp;
+use crate::gateway::uuid_like;
 use crate::home::Home;
 use crate::lab;
 use crate::owner::{Owner, asked, persistent};
@@ -16,14 +18,19 @@ use crate::wait::{seconds, until};
 pub(super) struct Leaks {
     /// To be ended at once.
     leaks: Vec<Leak>,
+    /// The record of one of them: of a session that nobody will ask again.
+    pub(super) closes: Record,
+    /// The record of another: of a session that may be asked again.
+    pub(super) stays: Record,
     /// To be left alone while its tool runs.
     pub(super) mid_turn: Leak,
-    /// A server that its agent left behind: no agent itself.
-    pub(super) server_alone: Process,
     /// Somebody's own orphan, whose pid a record of ours names.
     pub(super) stranger: Process,
     _owners: Vec<Owner>,
 }
+
+/// A file of acpx, and what it says.
+type Record = (PathBuf, Value);
 
 /// One orphan and what is below it.
 pub(super) struct Leak {
@@ -39,28 +46,45 @@ impl Leaks {
     pub(super) fn make(home: &Home) -> Self {
         let tool = asked(home, "[[say:tool:sleep 3600]] go");
         let mut mid_turn = Owner::start(home, "mid-turn", &tool);
-        let mut server_alone = Owner::start(home, "server-alone", &with_server(home));
-        let mut recycled = Owner::start(home, "pid-recycled", &persistent(home));
+        let [mut recycled, mut to_init, mut oneshot] = ["pid-recycled", "to-init", "oneshot"]
+            .map(|name| Owner::start(home, name, &persistent(home)));
         let mut queue_owner = Owner::acpx(home, "queue-owner");
         let mut others = start(home);
-        let mut leaks: Vec<_> = others
-            .iter_mut()
-            .map(|(owner, leave)| leave(home, owner).checked(home, owner))
-            .collect();
-        leaks.push(leave_idle(home, &mut queue_owner).checked(home, &queue_owner));
+
+        let mut leaks = Vec::new();
+        for (owner, leave) in &mut others {
+            leaks.push(leave(home, owner).checked(home, owner));
+        }
+        for owner in [&mut queue_owner, &mut to_init, &mut oneshot] {
+            leaks.push(leave_idle(home, owner).checked(home, owner));
+        }
         let (leak, stranger, editor) = leave_recycled(home, &mut recycled);
         leaks.push(leak.checked(home, &recycled));
         let mid_turn_leak = leave_mid_turn(home, &mut mid_turn).checked(home, &mid_turn);
-        let server = leave_server(&mut server_alone);
+        let stays = record_of(home, &to_init);
+        let closes = as_oneshot(record_of(home, &oneshot));
         let owners = others.into_iter().map(|(owner, _)| owner);
-        let owners =
-            owners.chain([mid_turn, server_alone, recycled, queue_owner, editor]).collect();
-        Self { leaks, mid_turn: mid_turn_leak, server_alone: server, stranger, _owners: owners }
+        let _owners =
+            owners.chain([mid_turn, recycled, to_init, oneshot, queue_owner, editor]).collect();
+        Self { leaks, closes, stays, mid_turn: mid_turn_leak, stranger, _owners }
     }
 
     /// The topmost process of each that is to be ended.
     pub(super) fn tops(&self) -> Vec<Process> {
         self.leaks.iter().map(Leak::top).collect()
+    }
+
+    /// The record of a oneshot session is closed, that of another is as it was.
+    #[track_caller]
+    pub(super) fn assert_records(&self) {
+        let read =
+            |path: &PathBuf| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+        let (path, before) = &self.closes;
+        let now = read(path);
+        assert_eq!(now["closed"], true, "{now}");
+        acp::assert_only_closed(before, &now);
+        let (path, before) = &self.stays;
+        assert_eq!(read(path), *before);
     }
 
     /// Every process that is to be ended.
@@ -90,8 +114,7 @@ impl Leak {
 fn start(home: &Home) -> Vec<(Owner, Leave)> {
     let idle = persistent(home);
     vec![
-        (Owner::start(home, "to-init", &idle), leave_idle as Leave),
-        (Owner::start_under_subreaper(home, "to-subreaper", &idle), leave_idle),
+        (Owner::start_in_container(home, "to-tini", &idle), leave_idle as Leave),
         (Owner::start(home, "no-record", &idle), leave_without_record),
         (Owner::start(home, "other-argv", &renamed(home)), leave_idle),
         (Owner::start(home, "lone-agent", &asked(home, "[[say:hang]] go")), leave_lone_agent),
@@ -110,8 +133,12 @@ fn renamed(home: &Home) -> Value {
 /// An agent with a server that ignores the end of its input and SIGTERM.
 fn with_server(home: &Home) -> Value {
     let mut spec = persistent(home);
-    spec["mcp"] = json!({ "stubborn": { "command": "python3", "args": [lab::script("mcp.py")] } });
+    spec["mcp"] = stubborn_server();
     spec
+}
+
+pub(super) fn stubborn_server() -> Value {
+    json!({ "stubborn": { "command": "python3", "args": [lab::script("mcp.py")] } })
 }
 
 fn leave_idle(_: &Home, owner: &mut Owner) -> Leak {
@@ -130,9 +157,7 @@ fn leave_mid_turn(_: &Home, owner: &mut Owner) -> Leak {
 
 fn leave_without_record(home: &Home, owner: &mut Owner) -> Leak {
     let leak = leave_idle(home, owner);
-    let records = acp::records(home, &owner.wait_for("session "));
-    assert_eq!(records.len(), 1, "{records:?}");
-    fs::remove_file(&records[0].0).unwrap();
+    fs::remove_file(record_of(home, owner).0).unwrap();
     leak
 }
 
@@ -150,15 +175,13 @@ fn leave_lone_agent(home: &Home, owner: &mut Owner) -> Leak {
 /// Another process has the pid of the record now. Returns that too, and what owned it.
 fn leave_recycled(home: &Home, owner: &mut Owner) -> (Leak, Process, Owner) {
     let leak = leave_idle(home, owner);
-    let (path, mut record) = acp::records(home, &owner.wait_for("session ")).pop().unwrap();
+    let (path, mut record) = record_of(home, owner);
     assert_eq!(record["pid"], leak.top().pid);
     // A record fits if the process began within three seconds of what it says.
     until("the next process is clearly younger", seconds(30), || {
         (leak.top().age() > seconds(10)).then_some(())
     });
-    let mut editor = Owner::editor(home, "editor", |command| {
-        command.current_dir(home.workspace());
-    });
+    let mut editor = Owner::editor(home, "editor", "sockets", &[]);
     editor.wait_for("idle");
     let stranger = leave(&mut editor, &["adapter", "claude"]).top();
     until("nobody can reach the stranger", seconds(20), || stranger.is_unreachable().then_some(()));
@@ -167,17 +190,25 @@ fn leave_recycled(home: &Home, owner: &mut Owner) -> (Leak, Process, Owner) {
     (leak, stranger, editor)
 }
 
-/// The agent of a stubborn server dies, as by the hand of the kernel when memory is short.
-fn leave_server(owner: &mut Owner) -> Process {
-    owner.wait_for("idle");
-    let agents = owner.wait_for_roles(&["adapter", "claude", "server"]);
-    let server = of_role(&agents, "server")[0];
-    // It first: it would end its server by SIGKILL if it saw its adapter go.
-    of_role(&agents, "claude").iter().for_each(Process::kill);
-    owner.kill();
-    of_role(&agents, "adapter").iter().for_each(Process::kill);
-    until("nobody can reach the server", seconds(20), || server.is_unreachable().then_some(()));
-    server
+/// The record of the session of an owner.
+#[track_caller]
+fn record_of(home: &Home, owner: &Owner) -> Record {
+    let mut records = acp::records(home, &owner.wait_for("session "));
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0].1["closed"], false, "{records:?}");
+    records.remove(0)
+}
+
+/// Makes it the record of a oneshot session: these differ in their id alone (measured on 2026.4.15).
+fn as_oneshot((path, mut record): Record) -> Record {
+    let key = record["name"].as_str().unwrap().to_owned();
+    let id = uuid_like();
+    record["acpx_record_id"] = json!(format!("{key}:oneshot:{id}"));
+    let name = path.file_stem().unwrap().to_string_lossy();
+    let renamed = path.with_file_name(format!("{name}%3Aoneshot%3A{id}.json"));
+    fs::remove_file(path).unwrap();
+    fs::write(&renamed, serde_json::to_string_pretty(&record).unwrap()).unwrap();
+    (renamed, record)
 }
 
 /// Kills the owner; returns what was below it, once it is below somebody else.

@@ -13,52 +13,59 @@ use crate::wait::{seconds, until};
 
 /// The programs of people, with the owners that end with this value.
 pub(super) struct People {
-    /// Name, processes, and why they are left alone. `None`: they may not be mentioned at all.
-    running: Vec<(&'static str, Vec<Process>, Option<&'static str>)>,
+    /// Name, processes, and why the topmost agent among these is left alone.
+    running: Vec<(&'static str, Vec<Process>, &'static str)>,
     _owners: Vec<Owner>,
 }
 
-/// What an agent of another gateway of the same user has in its environment.
-const OTHER_PROFILE: [(&str, &str); 2] = [("OPENCLAW_CLI", "1"), ("OPENCLAW_PROFILE", "other")];
+/// What an agent of this gateway has in its environment.
+const AGENT: [(&str, &str); 1] = [("OPENCLAW_CLI", "1")];
 
 impl People {
     #[track_caller]
     pub(super) fn start(home: &Home) -> Self {
-        let editor = |name, changes: &'static [(&str, &str)]| {
-            Owner::editor(home, name, |command| {
-                command.current_dir(home.workspace()).envs(changes.iter().copied());
-            })
-        };
-        let live = editor("editor", &[("OPENCLAW_CLI", "1")]);
-        let mut ended = editor("editor-ended", &[]);
-        let mut profile = editor("other-profile", &OTHER_PROFILE);
+        let other = home.path().join(".openclaw-other");
+        fs::create_dir_all(&other).unwrap();
+        // As `openclaw --profile other` has it.
+        let other = [
+            ("OPENCLAW_CLI", "1"),
+            ("OPENCLAW_PROFILE", "other"),
+            ("OPENCLAW_STATE_DIR", other.to_str().unwrap()),
+        ];
+        let editor = |name, link, changes: &[_]| Owner::editor(home, name, link, changes);
+        let live = editor("editor", "pipes", &AGENT);
+        let live_sockets = editor("editor-sockets", "sockets", &AGENT);
+        let mut ended = editor("editor-ended", "pipes", &[]);
+        let mut ended_sockets = editor("editor-sockets-ended", "sockets", &[]);
+        let mut profile = editor("other-profile", "sockets", &other);
         let acpx = Owner::acpx(home, "acpx-of-a-person");
         let running = vec![
-            ("tmux", in_terminal(home), None),
-            ("editor", agents(&live), None),
-            ("editor-ended", orphans(&mut ended), Some("not_owned")),
-            ("other-profile", orphans(&mut profile), Some("other_state_dir")),
-            ("acpx", [vec![acpx.process()], agents(&acpx)].concat(), None),
+            ("tmux", in_terminal(home), "contact_unknown"),
+            ("editor", agents(&live), "contact_kept"),
+            ("editor-sockets", agents(&live_sockets), "contact_kept"),
+            // Nobody asks a pipe of a process that is not ours.
+            ("editor-ended", orphans(&mut ended), "contact_unknown"),
+            ("editor-sockets-ended", orphans(&mut ended_sockets), "not_owned"),
+            ("other-profile", orphans(&mut profile), "other_state_dir"),
+            ("acpx", [vec![acpx.process()], agents(&acpx)].concat(), "contact_kept"),
         ];
         for (name, processes, _) in &running {
             processes.iter().for_each(|process| eprintln!("  {name}: {process}"));
         }
-        Self { running, _owners: vec![live, ended, profile, acpx] }
+        Self { running, _owners: vec![live, live_sockets, ended, ended_sockets, profile, acpx] }
     }
 
     pub(super) fn all(&self) -> Vec<Process> {
         self.running.iter().flat_map(|(_, processes, _)| processes.clone()).collect()
     }
 
-    /// What is an orphan, but nobody's business, is said to be just that.
     #[track_caller]
     pub(super) fn assert_reasons(&self, pass: &Report) {
         for (name, processes, reason) in &self.running {
-            let said = |process: &Process| pass.code("orphan_process", &process.subject());
-            eprintln!("  {name}: {:?}", processes.iter().map(said).collect::<Vec<_>>());
-            if reason.is_some() {
-                assert_eq!(said(&of_role(processes, "adapter")[0]), *reason, "{name}");
-            }
+            let top = processes.iter().find(|p| ["adapter", "claude"].contains(&p.role())).unwrap();
+            let said = pass.code("orphan_process", &top.subject());
+            eprintln!("  {name}: {said:?}");
+            assert_eq!(said, Some(*reason), "{name}");
         }
     }
 }
@@ -98,7 +105,7 @@ fn in_terminal(home: &Home) -> Vec<Process> {
         tmux.env("CLAUDE_CODE_ENTRYPOINT", "sdk-ts").env("TMUX_TMPDIR", home.path().join("tmp"));
         tmux.args(["-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "40", "-s", name]);
         tmux.arg("-c").arg(home.workspace()).args(command);
-        assert!(tmux.status().unwrap().success(), "tmux runs");
+        assert!(tmux.status().expect("tmux is installed").success(), "tmux runs");
     }
     let found = until("two people talk to `claude`", seconds(60), || {
         let new = of_role(&process::without(home.processes(), &before), "claude");

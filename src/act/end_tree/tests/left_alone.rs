@@ -9,6 +9,7 @@ use super::note;
 use super::world::{
     self, Bent, CLOSED, Grove, ID, RECORD, SENTINEL, Stage, THREE, record, signal, until,
 };
+use crate::act::end_tree::pinned::{Pin, pin};
 use crate::act::end_tree::*;
 
 #[test]
@@ -30,7 +31,7 @@ fn a_guard_on_what_a_handler_of_sigterm_starts_leaves_the_rest_alone() {
     let performed = stage.end_with(&end, &census, &before).unwrap();
     assert_eq!(performed.outcome, Outcome::Unverified, "{performed:?}");
     assert!(
-        note(&performed).ends_with("is the shell of a tool that runs, so the rest was left alone")
+        note(&performed).ends_with("is a tool that runs, or its shell, so the rest was left alone")
     );
     assert!(!grove.look().is_empty());
     grove.check_nothing_stands_still();
@@ -184,6 +185,19 @@ fn neither_init_nor_ourselves_nor_what_is_above_us_is_ever_signalled() {
         grove.check_unharmed();
     }
     said.check_unharmed();
+}
+
+#[test]
+fn what_has_ended_is_gone_reaped_or_not() {
+    let grove = Grove::grow("exec sleep 600", 1);
+    assert!(matches!(pin(grove.root), Ok(Pin::Held(..))));
+    signal(grove.root, Signal::KILL);
+    until("it is a zombie", || Stat::of(grove.root.pid).unwrap().unwrap().state == 'Z');
+    assert!(matches!(pin(grove.root), Ok(Pin::Gone)));
+    let id = grove.root;
+    drop(grove);
+    // Unless somebody has got its pid already.
+    assert!(matches!(pin(id), Ok(Pin::Gone | Pin::Another)));
 }
 
 #[test]

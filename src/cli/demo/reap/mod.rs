@@ -16,7 +16,7 @@ use crate::pass::Passes;
 use crate::report::{Entry, PassReport};
 use orphan::Orphan;
 
-pub(super) use orphan::become_orphan;
+pub(super) use orphan::guard;
 
 /// What the family is called.
 const FAMILY: &str = "demo";
@@ -59,8 +59,8 @@ impl Reaping {
             "
 And now a real process, among all that run on this host. A second made-up gateway has crashed and
 left an agent behind. A sleep of the demo's own, pid {pid}, plays that agent: with the environment and
-the workspace of that gateway, and with nobody at the other ends of its input and output. Only this
-one process is of the family that the demo looks for:
+the workspace of that gateway, no parent, and nobody at the other ends of its input and output. Only
+this one process is of the family that the demo looks for:
   demo: {{ mode: enforce, processes: [{{ exe: {program}, argument: \"{argument}\" }}] }}
 ",
             pid = id.pid

@@ -1,20 +1,21 @@
 //! A process that is an orphan on purpose.
 //!
 //! It is a `sleep` with the environment and the working directory of an agent of a made-up
-//! gateway. The other ends of its input and output are closed as soon as it is started.
+//! gateway. Whoever started it has ended, and nobody has the other ends of its input and output.
+//!
+//! A real orphan outlives whoever made it. This one has a guardian: this program once more, which
+//! starts it, and ends it as soon as the demonstration has ended, however that ends.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Signal, set_parent_process_death_signal, setsid};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, setsid};
 use tokio::time::Instant;
 
 use crate::cli::Failure;
@@ -24,18 +25,23 @@ use crate::model::{ProcessId, Sighting};
 use crate::observe::PROC;
 use crate::observe::process::Table;
 
-const PROGRAM: &str = "sleep";
-
 /// How many seconds it sleeps. The demonstration takes less.
 const LIFE_S: u32 = 30;
 
-/// How long it may take to begin.
+/// Starts the process and ends before it. A shell gives no input to what it does not wait for,
+/// unless that is put aside first.
+const LAUNCH: &str = r#"exec 3<&0; sleep "$1" <&3 3<&- 2>/dev/null & echo $! >&2"#;
+
+/// How long the process may take to begin.
 const BEGIN_WITHIN: Duration = Duration::from_secs(2);
 
-/// How often it is asked whether it has begun, or ended.
-const ASK_EVERY: Duration = Duration::from_millis(10);
+/// How often it is looked at until then.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The process. It ends with this value, or with the program that has it, whatever becomes of them.
+/// Longest answer of a guardian or a shell: a pid.
+const ANSWER_BYTES_MAX: u64 = 32;
+
+/// The process. It ends with this value, or with the program that has it.
 #[derive(Debug)]
 pub(super) struct Orphan {
     pub(super) id: ProcessId,
@@ -43,7 +49,7 @@ pub(super) struct Orphan {
     pub(super) program: String,
     /// Its argument, which no other process has.
     pub(super) argument: String,
-    _keeper: Keeper,
+    _guardian: Guardian,
 }
 
 impl Orphan {
@@ -54,101 +60,112 @@ impl Orphan {
     /// Returns why it cannot be had on this host, for people.
     pub(super) fn start(stage: &Stage) -> Result<Orphan, String> {
         let argument = format!("{LIFE_S}.{}{}", std::process::id(), stage.clock.now().0);
-        let child = spawn(stage, &argument);
-        let child = child.map_err(|error| format!("no process can be started: {error}"))?;
-        let pid = i32::try_from(child.id()).unwrap_or_default();
-        let keeper = Keeper::of(child);
-        let (id, program) = begun(pid, &keeper)?;
-        Ok(Orphan { id, program, argument, _keeper: keeper })
+        let guardian = Guardian::start(stage, &argument);
+        let mut guardian =
+            guardian.map_err(|error| format!("no process can be started: {error}"))?;
+        let pid = guardian.answer().ok_or("no `sleep` could be started")?;
+        let table = Table::new(Path::new(PROC));
+        let exe = table.exe(pid).ok();
+        let program = exe.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+        match (table.sight(pid), program) {
+            (Sighting::Present { id, .. }, Some(program)) => {
+                Ok(Orphan { id, program: program.to_owned(), argument, _guardian: guardian })
+            }
+            _ => Err(format!("{PROC} does not show the process")),
+        }
     }
 }
 
-/// Starts this program once more, to become the `sleep`: between its start and that, it leaves the
-/// terminal, in which a person might sit, and binds its life to ours.
-fn spawn(stage: &Stage, argument: &str) -> io::Result<Child> {
+/// The process that starts the orphan, and ends it when its input is closed.
+#[derive(Debug)]
+struct Guardian(Child);
+
+impl Guardian {
+    fn start(stage: &Stage, argument: &str) -> io::Result<Guardian> {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
+        let child = Command::new("/proc/self/exe")
+            .args(["demo", "--orphan", argument])
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", stage.home())
+            .env("OPENCLAW_CLI", "1")
+            .env("OPENCLAW_STATE_DIR", stage.state_dir())
+            .current_dir(stage.workspace())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Guardian(child))
+    }
+
+    /// Waits for the pid of the process; `None` if there is none.
+    fn answer(&mut self) -> Option<i32> {
+        number(self.0.stdout.take()?)
+    }
+}
+
+impl Drop for Guardian {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+fn number(from: impl Read) -> Option<i32> {
+    let mut line = String::new();
+    BufReader::new(from.take(ANSWER_BYTES_MAX)).read_line(&mut line).ok()?;
+    line.trim().parse().ok()
+}
+
+/// What the guardian does.
+pub(in super::super) fn guard(argument: &str) -> Result<Exit, Failure> {
+    let failed = |what: &str, error: io::Error| {
+        Failure::new(Exit::ActionFailed, format!("failed to {what}: {error}"))
+    };
+    // A terminal, in which a person might sit, keeps everything from being ended. It fails only
+    // where there is none.
+    let _ = setsid();
+    let pid = launch(argument).map_err(|error| failed("start a `sleep`", error))?;
+    let number = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData);
+    let held = number
+        .and_then(|number| pidfd_open(number, PidfdFlags::empty()).map_err(|error| error.kind()));
+    let held = held.map_err(|error| failed("hold the `sleep`", error.into()))?;
+    // What is held from here on is what was started: nothing else has its argument.
+    wait_for(pid, argument).map_err(|error| failed("start a `sleep`", error))?;
+    let mut out = io::stdout();
+    if writeln!(out, "{pid}").and_then(|()| out.flush()).is_ok() {
+        // Nothing is ever written; this is the end of whoever started us.
+        let _ = io::stdin().read(&mut [0]);
+    }
+    #[expect(clippy::disallowed_methods, reason = "its own process, held since its start")]
+    let _ = pidfd_send_signal(held, Signal::KILL);
+    Ok(Exit::Success)
+}
+
+/// Starts the process and returns its pid. When this returns, its parent has ended.
+fn launch(argument: &str) -> io::Result<i32> {
     let (input, _) = UnixStream::pair()?;
     let (output, _) = UnixStream::pair()?;
-    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
-    Command::new("/proc/self/exe")
-        .args(["demo", "--orphan", argument])
-        .env_clear()
-        .env("PATH", path)
-        .env("HOME", stage.home())
-        .env("OPENCLAW_CLI", "1")
-        .env("OPENCLAW_STATE_DIR", stage.state_dir())
-        .current_dir(stage.workspace())
+    let mut shell = Command::new("sh")
+        .args(["-c", LAUNCH, "sh", argument])
         .stdin(Stdio::from(OwnedFd::from(input)))
         .stdout(Stdio::from(OwnedFd::from(output)))
-        .stderr(Stdio::null())
-        .spawn()
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let pid = shell.stderr.take().and_then(number);
+    shell.wait()?;
+    pid.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// What the started program does. Returns only if it fails.
-pub(in super::super) fn become_orphan(argument: &str) -> Failure {
-    // Should the demonstration have ended before this, the sleep ends by itself.
-    let bound = set_parent_process_death_signal(Some(Signal::KILL));
-    let error = match bound.and_then(|()| setsid()) {
-        Ok(_) => Command::new(PROGRAM).arg(argument).exec(),
-        Err(error) => error.into(),
-    };
-    Failure::new(Exit::ActionFailed, format!("failed to become a `{PROGRAM}`: {error}"))
-}
-
-/// Waits until the process is no longer this program, and returns what it is.
-fn begun(pid: i32, keeper: &Keeper) -> Result<(ProcessId, String), String> {
-    let table = Table::new(Path::new(PROC));
-    let own = table.exe(i32::try_from(std::process::id()).unwrap_or_default());
-    let own = own.map_err(|error| format!("{PROC} does not show this program: {error}"))?;
-    let program = |exe: PathBuf| Some(exe.file_name()?.to_str()?.to_owned());
-    let started = Instant::now();
-    while started.elapsed() < BEGIN_WITHIN && !keeper.is_done() {
-        if let (Ok(exe), Sighting::Present { id, .. }) = (table.exe(pid), table.sight(pid))
-            && exe != own
-            && let Some(program) = program(exe)
-        {
-            return Ok((id, program));
+/// Waits until the process is what it is to become.
+fn wait_for(pid: i32, argument: &str) -> io::Result<()> {
+    let wanted = format!("sleep\0{argument}\0");
+    let begun = Instant::now();
+    while begun.elapsed() < BEGIN_WITHIN {
+        if std::fs::read(format!("{PROC}/{pid}/cmdline"))? == wanted.as_bytes() {
+            return Ok(());
         }
-        thread::sleep(ASK_EVERY);
+        thread::sleep(LOOK_EVERY);
     }
-    Err(format!("no `{PROGRAM}` could be started"))
-}
-
-/// Owns the child: reaps it when it ends, so that it does not stay as a zombie, and ends it when
-/// nobody wants it any more.
-#[derive(Debug)]
-struct Keeper {
-    /// Dropped to end the child.
-    wanted: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Keeper {
-    fn of(child: Child) -> Keeper {
-        let (wanted, is_wanted) = channel();
-        let thread = thread::spawn(move || keep(child, &is_wanted));
-        Keeper { wanted: Some(wanted), thread: Some(thread) }
-    }
-
-    /// Returns true if the child has ended.
-    fn is_done(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-}
-
-fn keep(mut child: Child, is_wanted: &Receiver<()>) {
-    while matches!(child.try_wait(), Ok(None)) {
-        if is_wanted.recv_timeout(ASK_EVERY) != Err(RecvTimeoutError::Timeout) {
-            // It may have ended just now, which is as good.
-            let _ = child.kill();
-            let _ = child.wait();
-            return;
-        }
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        drop(self.wanted.take());
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
+    Err(io::ErrorKind::TimedOut.into())
 }

@@ -39,7 +39,7 @@ fn a_leak_is_ended_only_where_it_is_ours_idle_and_long_closed() {
     check_leak(|agent| agent.cpu.recent = Some(busy), Some("leaked_process hold not_idle"));
     let closed =
         |at| move |agent: &mut Agent| agent.record = Some(record(RecordMode::Persistent, at));
-    check_leak(closed(Some(ago(599))), Some("leaked_process hold too_young"));
+    check_leak(closed(Some(ago(599))), Some("leaked_process hold closed_recently"));
     check_leak(closed(Some(UnixMillis(ago(0).0 + 1))), Some("leaked_process hold in_future"));
     check_leak(closed(None), None);
     let others = Bond::Attached { to: GATEWAY, role: "gateway", is_ours: false };
@@ -75,6 +75,12 @@ fn too_much_memory_processor_time_or_age_is_reported() {
     check_runaway(used(809, 900), None);
     check_runaway(used(810, 900), Some("runaway_agent observe uses_processor"));
     check_runaway(used(600, 600), None);
+    let mut policies = sample();
+    policies.runaway_agent.age = Some(Duration::from_secs(3_599));
+    let verdicts = judge_with(&world(leak()), &policies);
+    assert!(lines(&verdicts).contains(&"runaway_agent observe runs_long".to_owned()));
+    policies.runaway_agent.age = Some(Duration::from_secs(3_600));
+    assert_eq!(judge_with(&world(leak()), &policies).len(), 2, "not older than that");
     let total = |agent: &mut Agent| agent.cpu.total = Duration::from_secs(3_300);
     check_runaway(total, Some("runaway_agent observe uses_processor"));
     check_runaway(

@@ -1,0 +1,167 @@
+//! One judgement as some lines for people.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Entry;
+use super::text::{Paint, Tone};
+use crate::model::{Action, Decision, HoldReason, Outcome, SubjectKind, Verdict, span};
+use crate::text::escape;
+
+/// What was decided about one subject, why, and what became of it.
+pub(crate) fn entry_lines(
+    entry: &Entry,
+    invocation: &str,
+    paint: Paint,
+    out: &mut String,
+) -> fmt::Result {
+    let (word, tone) = headline(entry);
+    let verdict = &entry.verdict;
+    let id = escape(&verdict.subject.id);
+    writeln!(
+        out,
+        "{} {} {}",
+        paint.tone(tone, &word),
+        verdict.subject.kind.name(),
+        paint.tone(Tone::Strong, &id)
+    )?;
+    let code = paint.tone(Tone::Faint, &format!("({})", verdict.decision.code()));
+    writeln!(out, "  {} {code}", escape(&verdict.decision.text()))?;
+    let facts = facts(verdict);
+    if !facts.is_empty() {
+        writeln!(out, "  {}", escape(&facts))?;
+    }
+    let Some(done) = &entry.done else { return Ok(()) };
+    if let Some(note) = &done.note {
+        writeln!(out, "  {}", escape(note))?;
+    }
+    if let Some(error) = &done.error {
+        writeln!(out, "  {}", paint.tone(Tone::Bad, &format!("failed to {}", escape(error))))?;
+    }
+    match (done.action_id, done.outcome) {
+        (Some(id), Outcome::Done | Outcome::Unverified) if can_be_undone(verdict) => {
+            writeln!(out, "  undo with: {} undo {id}", escape(invocation))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A process cannot be brought back; its record can.
+fn can_be_undone(verdict: &Verdict) -> bool {
+    match &verdict.decision {
+        Decision::Act(Action::EndTree(end), _) => end.record.is_some(),
+        Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => true,
+    }
+}
+
+/// What was done to the subject, or would be, in the words of the act.
+fn headline(entry: &Entry) -> (String, Tone) {
+    let act = |action: &Action| match action {
+        Action::ReleaseLock { .. } => ["release", "released"],
+        Action::Settle(_) => ["settle", "settled"],
+        Action::EndTree(_) => ["end", "ended"],
+    };
+    match (&entry.verdict.decision, entry.done.as_ref().map(|done| done.outcome)) {
+        (Decision::Hold(why), _) => match (calm(&entry.verdict), why) {
+            (Some(HEALTHY), _) => (HEALTHY.to_owned(), Tone::Good),
+            (Some(word), _) => (format!("{word}:"), Tone::Good),
+            (None, HoldReason::NotConfirmed { .. }) => ("to be confirmed:".to_owned(), Tone::Doubt),
+            (None, _) => ("hold".to_owned(), Tone::Doubt),
+        },
+        (Decision::Observe(action, _), _) => {
+            (format!("observe: would {}", act(action)[0]), Tone::Doubt)
+        }
+        (Decision::Act(action, _), None | Some(Outcome::WouldDo)) => {
+            (format!("would {}", act(action)[0]), Tone::Good)
+        }
+        (Decision::Act(action, _), Some(Outcome::Done)) => (act(action)[1].to_owned(), Tone::Good),
+        (Decision::Act(..), Some(Outcome::AlreadyGone)) => ("already gone:".to_owned(), Tone::Good),
+        (Decision::Act(action, _), Some(Outcome::Changed)) => {
+            (format!("did not {}", act(action)[0]), Tone::Doubt)
+        }
+        (Decision::Act(action, _), Some(Outcome::Failed)) => {
+            (format!("FAILED to {}", act(action)[0]), Tone::Bad)
+        }
+        (Decision::Act(action, _), Some(Outcome::Unverified)) => {
+            (format!("{}, NOT VERIFIED:", act(action)[1]), Tone::Bad)
+        }
+    }
+}
+
+const HEALTHY: &str = "healthy";
+
+/// What is judged, and may be ended, together with the process above it.
+pub(super) const SAME_TREE: &str = "same tree";
+
+/// What is said of a subject that looks neither wrong nor nearly wrong. Of a process it is not known
+/// whether it is healthy, only why it is none of our business.
+pub(super) fn calm(verdict: &Verdict) -> Option<&'static str> {
+    let why = match &verdict.decision {
+        Decision::Hold(why) if !verdict.suspect => why,
+        Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => return None,
+    };
+    Some(match (verdict.subject.kind, why) {
+        (SubjectKind::Lane | SubjectKind::Lock, _) => HEALTHY,
+        (SubjectKind::Process, HoldReason::PartOfTree { .. }) => SAME_TREE,
+        (SubjectKind::Process, HoldReason::ContactKept) => "in use",
+        (SubjectKind::Process, HoldReason::OtherStateDir { .. }) => "not ours",
+        (SubjectKind::Process, HoldReason::NotAnAgent) => "no agent",
+        (SubjectKind::Process, _) => "left alone",
+    })
+}
+
+/// The evidence that a tired reader asks for first.
+fn facts(verdict: &Verdict) -> String {
+    let text = |name: &str| verdict.evidence.0.get(name).and_then(Value::as_str);
+    let seconds = |name: &str| {
+        let seconds = verdict.evidence.0.get(name).and_then(Value::as_u64)?;
+        Some(span(Duration::from_secs(seconds)))
+    };
+    let mut facts = Vec::new();
+    match verdict.subject.kind {
+        SubjectKind::Lane => {
+            facts.extend(seconds("age_s").map(|age| format!("running for {age}")));
+            facts.extend(text("ended_at").map(|at| format!("ended at {at}")));
+            let quiet = seconds("transcript_quiet_s");
+            facts.extend(quiet.map(|quiet| format!("transcript quiet for {quiet}")));
+            facts.extend(text("transcript").map(|what| format!("transcript {what}")));
+            facts.extend(text("session_id").map(|id| format!("session {id}")));
+        }
+        SubjectKind::Lock => {
+            let pid = verdict.evidence.0.get("holder_pid").and_then(Value::as_i64);
+            facts.extend(pid.map(|pid| format!("taken by pid {pid}")));
+            facts.extend(seconds("age_s").map(|age| format!("{age} ago")));
+        }
+        SubjectKind::Process => {
+            // Of what is no agent, the command says more.
+            let what = text("what").filter(|what| *what != "no agent").map(str::to_owned);
+            let what = what.or_else(|| text("command").map(beginning));
+            facts.extend(what.map(|what| what + &below(verdict)));
+            facts.extend(seconds("age_s").map(|age| format!("{age} old")));
+            let mib = verdict.evidence.0.get("resident_mib").and_then(Value::as_u64);
+            facts.extend(mib.map(|mib| format!("{mib} MiB")));
+            facts.extend(text("session").map(|key| format!("session {key}")));
+        }
+    }
+    facts.join(", ")
+}
+
+/// The beginning of a command, as far as it fits beside the rest.
+fn beginning(command: &str) -> String {
+    const SHOWN: usize = 60;
+    match command.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &command[..end]),
+        None => command.to_owned(),
+    }
+}
+
+/// How many processes the tree has below its root.
+fn below(verdict: &Verdict) -> String {
+    let tree = verdict.evidence.0.get("tree").and_then(Value::as_array);
+    match tree.map_or(0, |tree| tree.len().saturating_sub(1)) {
+        0 => String::new(),
+        count => format!(" and {count} below it"),
+    }
+}
