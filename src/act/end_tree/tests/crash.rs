@@ -226,12 +226,12 @@ fn a_recovery_that_crashes_is_recovered() {
 }
 
 #[test]
-fn an_interrupt_waits_until_everything_runs() {
+fn a_signal_to_us_waits_until_everything_runs() {
     for at in 5..=7 {
         let (grove, stage) = (Grove::grow(THREE, 3), Stage::new());
         let close = record(grove.folder.path());
-        let (status, step) = run("end", at, NixSignal::SIGINT, &stage, &grove, &close);
-        assert_eq!((status.signal(), step.as_str()), (Some(NixSignal::SIGINT as i32), "Stop"));
+        let (status, step) = run("end", at, NixSignal::SIGTERM, &stage, &grove, &close);
+        assert_eq!((status.signal(), step.as_str()), (Some(NixSignal::SIGTERM as i32), "Stop"));
         grove.check_nothing_stands_still();
         until("all of them have ended", || grove.look().is_empty());
         assert_eq!(look_after(&stage).outcome, Outcome::Done);
