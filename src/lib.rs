@@ -72,6 +72,7 @@ pub mod daemon;
 pub mod error;
 pub mod exit;
 pub mod format;
+pub mod gateway;
 pub mod journal;
 pub mod logging;
 pub mod model;

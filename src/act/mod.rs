@@ -149,6 +149,7 @@ impl Actuator<'_> {
             }
             Action::Settle(edit) => row::settle(self, id, edit),
             Action::EndTree(end) => end_tree::end(self, id, end),
+            Action::CallLane(_) => Ok(Performed::changed("nobody speaks with the gateway yet")),
         }
     }
 }

@@ -160,7 +160,7 @@ fn matching<'a>(report: &'a PassReport, sought: &Sought<'_>) -> Vec<&'a Entry> {
 fn is_end(subject: &Subject, text: &str) -> bool {
     match subject.kind {
         SubjectKind::Lane | SubjectKind::Lock => text.len() >= 4 && subject.id.ends_with(text),
-        SubjectKind::Process => false,
+        SubjectKind::Process | SubjectKind::Gateway => false,
     }
 }
 

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use super::families::{FamilySection, rules};
 use super::limit::Bytes;
 use super::written::{Limit, Written};
-use crate::model::Mode;
+use crate::model::{Mode, Rung};
 use crate::policy::LanePattern;
 use crate::policy::settings::{
-    CpuLimit, DeadLock, LaneRepair, LeakedProcess, OrphanProcess, Override, Policies, RunawayAgent,
-    StaleLane, StaleLaneOverride,
+    CpuLimit, DeadLock, GatewayHealth, HeldLock, HungLane, LaneRepair, LeakedProcess,
+    OrphanProcess, Override, Policies, RunawayAgent, StaleLane, StaleLaneOverride,
 };
 
 /// Times are written with their unit.
@@ -105,6 +105,19 @@ impl PoliciesSection {
             orphan_process: self.orphan_process.checked(),
             leaked_process: self.leaked_process.checked(),
             runaway_agent: self.runaway_agent.checked(),
+            hung_lane: HungLane {
+                mode: Mode::Observe,
+                after: Duration::from_mins(30),
+                repair: vec![Rung::Abort],
+                tell: false,
+            },
+            held_lock: HeldLock {
+                mode: Mode::Observe,
+                after: Duration::from_mins(20),
+                repair: vec![Rung::Abort],
+                tell: false,
+            },
+            gateway_health: GatewayHealth { mode: Mode::Observe },
             overrides: overrides.into_iter().map(OverrideItem::checked).collect(),
         }
     }

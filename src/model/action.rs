@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BootId, LockStamp, ProcessId, Row, SessionKey, Transcript, UnixMillis};
+use super::{BootId, LaneCall, LockStamp, ProcessId, Row, SessionKey, Transcript, UnixMillis};
 
 /// A change to the world, complete: the actuator is left nothing to choose.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,6 +26,8 @@ pub enum Action {
     Settle(Box<RowEdit>),
     /// End a tree of processes that nobody can reach any more, or that the user wants ended.
     EndTree(Box<TreeEnd>),
+    /// Have the gateway itself repair a lane.
+    CallLane(Box<LaneCall>),
 }
 
 impl Action {
@@ -36,6 +38,7 @@ impl Action {
             Action::ReleaseLock { .. } => "release_lock",
             Action::Settle(_) => "settle",
             Action::EndTree(_) => "end_tree",
+            Action::CallLane(call) => call.rung.name(),
         }
     }
 }

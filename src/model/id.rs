@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+        #[derive(
+            Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+        )]
         #[serde(transparent)]
         pub struct $type(pub String);
 
@@ -49,6 +51,12 @@ impl SessionKey {
     #[must_use]
     pub fn is_acp(&self) -> bool {
         self.kind() == Some("acp")
+    }
+
+    /// Returns true if the lane belongs to a cron job (`agent:<id>:cron:…`).
+    #[must_use]
+    pub fn is_cron(&self) -> bool {
+        self.kind() == Some("cron")
     }
 
     fn kind(&self) -> Option<&str> {

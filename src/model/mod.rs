@@ -5,6 +5,8 @@
 
 mod action;
 mod agent;
+mod call;
+mod capability;
 mod evidence;
 mod family;
 mod field;
@@ -19,6 +21,7 @@ mod lock;
 mod process;
 mod reason;
 mod record;
+mod rpc;
 #[cfg(test)]
 pub(crate) mod sample;
 mod snapshot;
@@ -26,6 +29,7 @@ mod span;
 mod time;
 mod verdict;
 mod version;
+mod vitals;
 
 pub use action::{
     Action, EndCause, FileStamp, Outcome, RecordClose, RowEdit, TreeEnd, WriteProtocol,
@@ -34,6 +38,8 @@ pub use agent::{
     Agent, Bond, Contact, Cpu, End, EndKind, Member, Ownership, Peer, Place, Recent, Seen, Sign,
     Stdio,
 };
+pub use call::{LaneCall, Rung};
+pub use capability::{Capabilities, Effect, Reaches};
 pub use evidence::Evidence;
 pub use family::{Argument, Family, Kind, Mark, Part, Pattern};
 pub use field::Field;
@@ -48,8 +54,10 @@ pub use lock::{Claim, Lock, LockStamp, Payload};
 pub use process::{ProcessId, Sighting};
 pub use reason::{ActReason, HoldReason};
 pub use record::{AcpxRecord, RecordMode};
+pub use rpc::{Answers, LiveLane, Rpc, RpcFailure, RpcFault, RunId};
 pub use snapshot::{Gap, Snapshot, Source};
 pub(crate) use span::span;
 pub use time::UnixMillis;
 pub use verdict::{Decision, Looks, Mode, Policy, Subject, SubjectKind, Verdict};
 pub use version::Version;
+pub use vitals::{Child, EventLoop, LogSign, Vitals};

@@ -67,6 +67,10 @@ pub(crate) fn snapshot() -> Snapshot {
         open_subagents: BTreeSet::new(),
         task_lanes: Some(BTreeSet::new()),
         agents: Vec::new(),
+        rpc: Rpc::NotAsked("a test".to_owned()),
+        children: Vec::new(),
+        vitals: Vitals::default(),
+        log: Vec::new(),
         gaps: Vec::new(),
     }
 }

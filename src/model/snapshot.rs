@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Agent, Gateway, Host, Lane, Lock, ProcessId, SessionKey, UnixMillis};
+use super::{
+    Agent, Child, Gateway, Host, Lane, Lock, LogSign, ProcessId, Rpc, SessionKey, UnixMillis,
+    Vitals,
+};
 
 /// The world at one instant, and what of it could not be seen.
 ///
@@ -38,6 +41,15 @@ pub struct Snapshot {
     pub task_lanes: Option<BTreeSet<SessionKey>>,
     /// Processes of agent families, by pid, and what gateways left behind of other kinds.
     pub agents: Vec<Agent>,
+    /// What the gateway itself says.
+    pub rpc: Rpc,
+    /// Live descendants of the gateway, with what they do, by pid. Those of `gateway_children`, where
+    /// a rule needs to know more than that they are there.
+    pub children: Vec<Child>,
+    /// How the gateway's process is doing.
+    pub vitals: Vitals,
+    /// What its log says, newest last.
+    pub log: Vec<LogSign>,
     /// What could not be seen.
     pub gaps: Vec<Gap>,
 }
@@ -78,6 +90,8 @@ pub enum Source {
     Records,
     /// The kernel's table of UNIX sockets.
     Sockets,
+    /// The gateway's own log.
+    Log,
 }
 
 impl Source {
@@ -96,6 +110,7 @@ impl Source {
             Source::Leases => "leases",
             Source::Records => "records",
             Source::Sockets => "sockets",
+            Source::Log => "log",
         }
     }
 }

@@ -20,16 +20,25 @@ pub enum Policy {
     LeakedProcess,
     /// Agent processes that use more than they should.
     RunawayAgent,
+    /// A run is alive and makes no progress (#71127, #92270).
+    HungLane,
+    /// The live gateway holds a transcript lock for too long (#68823).
+    HeldLock,
+    /// The gateway itself is not well.
+    GatewayHealth,
 }
 
 impl Policy {
     /// Every policy, in the order of their judgement.
-    pub const ALL: [Policy; 5] = [
+    pub const ALL: [Policy; 8] = [
         Policy::DeadLock,
         Policy::StaleLane,
+        Policy::HeldLock,
+        Policy::HungLane,
         Policy::OrphanProcess,
         Policy::LeakedProcess,
         Policy::RunawayAgent,
+        Policy::GatewayHealth,
     ];
 
     /// Returns the name used everywhere.
@@ -41,6 +50,9 @@ impl Policy {
             Policy::OrphanProcess => "orphan_process",
             Policy::LeakedProcess => "leaked_process",
             Policy::RunawayAgent => "runaway_agent",
+            Policy::HungLane => "hung_lane",
+            Policy::HeldLock => "held_lock",
+            Policy::GatewayHealth => "gateway_health",
         }
     }
 
@@ -74,7 +86,8 @@ pub enum Mode {
 pub struct Subject {
     /// Its kind.
     pub kind: SubjectKind,
-    /// Lane: session key. Lock: path. Process: `pid@start_ticks`.
+    /// Lane: session key. Lock: path. Process: `pid@start_ticks`. Gateway: what is wrong with it, such
+    /// as `deaf`.
     pub id: String,
 }
 
@@ -88,6 +101,8 @@ pub enum SubjectKind {
     Lock,
     /// One process, with what is below it.
     Process,
+    /// The gateway, in one respect.
+    Gateway,
 }
 
 impl SubjectKind {
@@ -98,6 +113,7 @@ impl SubjectKind {
             SubjectKind::Lane => "lane",
             SubjectKind::Lock => "lock",
             SubjectKind::Process => "process",
+            SubjectKind::Gateway => "gateway",
         }
     }
 }

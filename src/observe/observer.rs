@@ -20,8 +20,8 @@ use super::process::{Process, Table};
 use super::settings::Settings;
 use super::tasks;
 use crate::model::{
-    AgentId, BootId, Era, Family, Gap, Host, Lane, LaneStatus, Ledger, ProcessId, SessionKey,
-    Sighting, Snapshot, Source, Status, UnixMillis,
+    AgentId, BootId, Era, Family, Gap, Host, Lane, LaneStatus, Ledger, ProcessId, Rpc, SessionKey,
+    Sighting, Snapshot, Source, Status, UnixMillis, Vitals,
 };
 
 mod processes;
@@ -200,6 +200,10 @@ impl Observer {
             open_subagents,
             task_lanes,
             agents,
+            rpc: Rpc::NotAsked("nobody asked it".to_owned()),
+            children: Vec::new(),
+            vitals: Vitals::default(),
+            log: Vec::new(),
             gaps,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Family, Mode, SessionKey};
+use crate::model::{Family, Mode, Rung, SessionKey};
 
 use super::LanePattern;
 
@@ -19,6 +19,12 @@ pub struct Policies {
     pub leaked_process: LeakedProcess,
     /// Agent processes that use more than they should.
     pub runaway_agent: RunawayAgent,
+    /// A run is alive and makes no progress.
+    pub hung_lane: HungLane,
+    /// The live gateway holds a transcript lock for too long.
+    pub held_lock: HeldLock,
+    /// The gateway itself is not well.
+    pub gateway_health: GatewayHealth,
     /// Exceptions for some lanes, in the order in which they apply.
     pub overrides: Vec<Override>,
 }
@@ -149,6 +155,40 @@ pub struct RunawayAgent {
     pub age: Option<Duration>,
 }
 
+/// Settings of the policy `hung_lane`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HungLane {
+    /// How far the policy may go.
+    pub mode: Mode,
+    /// How long nothing of the run must have moved.
+    pub after: Duration,
+    /// What may be done, in the order in which it is tried. Empty: only reported.
+    pub repair: Vec<Rung>,
+    /// Whether the chat is told what was stopped and why.
+    pub tell: bool,
+}
+
+/// Settings of the policy `held_lock`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HeldLock {
+    /// How far the policy may go.
+    pub mode: Mode,
+    /// How long the lock must have been held.
+    pub after: Duration,
+    /// What may be done to the lane that owns it, in the order in which it is tried. Empty: only
+    /// reported.
+    pub repair: Vec<Rung>,
+    /// Whether the chat is told what was stopped and why.
+    pub tell: bool,
+}
+
+/// Settings of the policy `gateway_health`, which never changes anything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GatewayHealth {
+    /// Whether it is looked at.
+    pub mode: Mode,
+}
+
 /// A bound on processor time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CpuLimit {
@@ -214,6 +254,19 @@ pub(crate) fn sample() -> Policies {
             memory: Some(2 << 30),
             age: None,
         },
+        hung_lane: HungLane {
+            mode: Mode::Observe,
+            after: Duration::from_secs(1_800),
+            repair: vec![Rung::Abort],
+            tell: false,
+        },
+        held_lock: HeldLock {
+            mode: Mode::Observe,
+            after: Duration::from_secs(1_200),
+            repair: vec![Rung::Abort],
+            tell: false,
+        },
+        gateway_health: GatewayHealth { mode: Mode::Observe },
         overrides: Vec::new(),
     }
 }

@@ -96,5 +96,14 @@ pub(crate) fn action(action: &Action) -> Value {
             "term_wait_s": end.term_wait.as_secs(),
             "closes_record": end.record.as_ref().map(|record| record.path.to_string_lossy()),
         }),
+        Action::CallLane(call) => object!({
+            "kind": action.kind(),
+            "key": call.key.0,
+            "session_id": call.session_id.as_ref().map(|id| &id.0),
+            "run_id": call.run.as_ref().map(|id| &id.0),
+            "lock": call.lock.as_ref().map(|path| path.to_string_lossy()),
+            "queued": call.queued,
+            "tells": call.tell.is_some(),
+        }),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Entry;
 use super::text::{Paint, Tone};
-use crate::model::{Action, Decision, HoldReason, Outcome, SubjectKind, Verdict, span};
+use crate::model::{Action, Decision, HoldReason, Outcome, Rung, SubjectKind, Verdict, span};
 use crate::text::escape;
 
 /// What was decided about one subject, why, and what became of it.
@@ -52,6 +52,7 @@ pub(crate) fn entry_lines(
 fn can_be_undone(verdict: &Verdict) -> bool {
     match &verdict.decision {
         Decision::Act(Action::EndTree(end), _) => end.record.is_some(),
+        Decision::Act(Action::CallLane(_), _) => false,
         Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => true,
     }
 }
@@ -62,6 +63,12 @@ fn headline(entry: &Entry) -> (String, Tone) {
         Action::ReleaseLock { .. } => ["release", "released"],
         Action::Settle(_) => ["settle", "settled"],
         Action::EndTree(_) => ["end", "ended"],
+        Action::CallLane(call) => match call.rung {
+            Rung::Abort => ["abort the run of", "aborted the run of"],
+            Rung::Steer => ["interrupt", "interrupted"],
+            Rung::Recover => ["recover", "recovered"],
+            Rung::Reset | Rung::New => ["begin anew", "begun anew"],
+        },
     };
     match (&entry.verdict.decision, entry.done.as_ref().map(|done| done.outcome)) {
         (Decision::Hold(why), _) => match (calm(&entry.verdict), why) {
@@ -103,7 +110,7 @@ pub(super) fn calm(verdict: &Verdict) -> Option<&'static str> {
         Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => return None,
     };
     Some(match (verdict.subject.kind, why) {
-        (SubjectKind::Lane | SubjectKind::Lock, _) => HEALTHY,
+        (SubjectKind::Lane | SubjectKind::Lock | SubjectKind::Gateway, _) => HEALTHY,
         (SubjectKind::Process, HoldReason::PartOfTree { .. }) => SAME_TREE,
         (SubjectKind::Process, HoldReason::ContactKept) => "in use",
         (SubjectKind::Process, HoldReason::OtherStateDir { .. }) => "not ours",
@@ -144,6 +151,7 @@ fn facts(verdict: &Verdict) -> String {
             facts.extend(mib.map(|mib| format!("{mib} MiB")));
             facts.extend(text("session").map(|key| format!("session {key}")));
         }
+        SubjectKind::Gateway => {}
     }
     facts.join(", ")
 }

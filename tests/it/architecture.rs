@@ -24,7 +24,7 @@ const IMPURE: [&str; 10] = [
 ];
 
 /// Which modules each one knows beside itself.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("format", &["model"]),
     ("policy", &["model"]),
@@ -36,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("logging", &["text"]),
     ("config", &["model", "plan", "policy"]),
     ("observe", &["error", "format", "model", "text"]),
+    ("gateway", &["model"]),
     ("act", &["clock", "format", "model"]),
     ("journal", &["model"]),
     ("report", &["exit", "model", "text"]),

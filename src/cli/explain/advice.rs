@@ -37,6 +37,8 @@ pub(super) fn gateway_repairs(report: &PassReport, entry: &Entry) -> String {
         }
         (Policy::LeakedProcess, _) => "keeps it for as long as it runs itself".to_owned(),
         (Policy::RunawayAgent, _) => "sets no limit to what an agent uses".to_owned(),
+        (Policy::HungLane | Policy::HeldLock, _) => "not known yet".to_owned(),
+        (Policy::GatewayHealth, _) => "does not watch itself".to_owned(),
     }
 }
 

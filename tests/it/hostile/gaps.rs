@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clawarden::model::{
     Action, BootId, Claim, Decision, Era, Field, Gap, Gateway, GatewayProcess, History, Host,
-    HostRecord, Lane, LaneStatus, Lock, LockStamp, Payload, ProcessId, Residue, Row, Sighting,
-    Snapshot, Source, Status, Store, StoreFacts, Transcript, UnixMillis, Verdict, Version,
+    HostRecord, Lane, LaneStatus, Lock, LockStamp, Payload, ProcessId, Residue, Row, Rpc, Sighting,
+    Snapshot, Source, Status, Store, StoreFacts, Transcript, UnixMillis, Verdict, Version, Vitals,
 };
 use clawarden::policy::{self, Context};
 use proptest::prelude::*;
@@ -63,6 +63,10 @@ fn world(lanes: Vec<Lane>, locks: Vec<Lock>) -> Snapshot {
         open_subagents: BTreeSet::new(),
         task_lanes: Some(BTreeSet::new()),
         agents: Vec::new(),
+        rpc: Rpc::NotAsked("a test".to_owned()),
+        children: Vec::new(),
+        vitals: Vitals::default(),
+        log: Vec::new(),
         gaps: Vec::new(),
     }
 }
@@ -251,7 +255,7 @@ proptest! {
                     });
                     prop_assert!(!guarded, "{action:?}");
                 }
-                Action::EndTree(end) => prop_assert!(false, "{end:?}"),
+                Action::EndTree(_) | Action::CallLane(_) => prop_assert!(false, "{action:?}"),
                 Action::ReleaseLock { path, .. } => {
                     prop_assert!(snapshot.gap_at(Source::Locks, path).is_none());
                     let of_path = |lock: &&Lock| lock.path == *path;

@@ -1,0 +1,85 @@
+//! Repairs of a lane that only the gateway itself can make.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ProcessId, RunId, SessionId, SessionKey, UnixMillis, Version};
+
+/// One rung of the ladder of repairs, the least costly first.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// `sessions.abort`: ends the run, keeps the conversation.
+    Abort,
+    /// `sessions.steer`: interrupts the run with a message, keeps the conversation, costs a model turn.
+    Steer,
+    /// `sessions.recover` (2026.9.6): continues a tombstoned session under a new key.
+    Recover,
+    /// `sessions.reset`: begins the conversation anew; the old one is archived.
+    Reset,
+    /// `/new`: as reset, with a model turn.
+    New,
+}
+
+impl Rung {
+    /// Every rung, lowest first.
+    pub const ALL: [Rung; 5] = [Rung::Abort, Rung::Steer, Rung::Recover, Rung::Reset, Rung::New];
+
+    /// Returns the name used in configuration, reports and journal.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Rung::Abort => "abort",
+            Rung::Steer => "steer",
+            Rung::Recover => "recover",
+            Rung::Reset => "reset",
+            Rung::New => "new",
+        }
+    }
+
+    /// Returns true if the conversation goes on where it was.
+    #[must_use]
+    pub fn keeps_conversation(self) -> bool {
+        match self {
+            Rung::Abort | Rung::Steer | Rung::Recover => true,
+            Rung::Reset | Rung::New => false,
+        }
+    }
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A repair of one lane over RPC, and what it was judged by. All of it is looked at again right
+/// before the call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LaneCall {
+    /// What to do.
+    pub rung: Rung,
+    /// The lane.
+    pub key: SessionKey,
+    /// The id of its transcript; another one is another conversation.
+    pub session_id: Option<SessionId>,
+    /// When the run began; another time is another run.
+    pub started_at: Option<UnixMillis>,
+    /// The run, where it is known: nothing else is aborted.
+    pub run: Option<RunId>,
+    /// The lock that the run holds, which must be gone afterwards.
+    pub lock: Option<PathBuf>,
+    /// How many messages waited behind the run when it was judged.
+    pub queued: Option<u32>,
+    /// The gateway under which it was judged. Another one, or none: the judgement is void.
+    pub gateway: ProcessId,
+    /// Its version, by its own word.
+    pub version: Version,
+    /// How long the effect may take to show.
+    pub settle_within: Duration,
+    /// What is said into the chat afterwards, if the user wants that.
+    pub tell: Option<String>,
+}
