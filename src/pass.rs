@@ -4,6 +4,8 @@
 //! gateway nor in our own state.
 
 mod census;
+mod hear;
+mod lane;
 mod summary;
 mod undo;
 mod words;
@@ -15,14 +17,17 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::act::{self, Actuator, Census, NoCensus, Performed, Quarantine, Reach, Step};
+use crate::act::{
+    self, Actuator, Census, NoCensus, NoLaneCensus, Performed, Quarantine, Reach, Step,
+};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::chain;
+use crate::gateway::{Hear, Speak};
 use crate::journal::{self, Absent, ActionLock, InstanceError, Journal, JournalError};
 use crate::model::{
-    Action, ActionId, Decision, History, Outcome, Policy, ProcessId, Snapshot, Status, Subject,
-    SubjectHistory, UnixMillis, Verdict,
+    Action, ActionId, Decision, History, Mode, Outcome, Policy, ProcessId, Snapshot, Source,
+    Status, Subject, SubjectHistory, UnixMillis, Verdict, span,
 };
 use crate::observe::{ObserveError, Observer, Sought};
 use crate::plan;
@@ -31,6 +36,7 @@ use crate::report::{Done, Entry, PassReport, Recovered};
 use crate::text::escape;
 
 use census::Again;
+use lane::LaneAgain;
 use summary::report;
 pub use undo::Undone;
 use words::{conclusion, done, intent, log_action, note};
@@ -61,6 +67,8 @@ pub struct Passes {
     pub not_up: Option<(ProcessId, UnixMillis)>,
     /// What a dry run saw of its subjects, for its next look: it leaves nothing in the journal.
     pub seen: Option<BTreeMap<(Policy, Subject), SubjectHistory>>,
+    /// Speaks with the gateway; `None`: nobody does, and no lane is repaired through it.
+    pub speak: Option<Box<dyn Hear + Send>>,
     /// Called before each step of an action. Does nothing, except in tests that end the process
     /// there.
     pub before: fn(Step),
@@ -112,6 +120,7 @@ impl Passes {
             explains_healthy: true,
             not_up: None,
             seen: None,
+            speak: None,
             before: |_| {},
         }
     }
@@ -138,7 +147,8 @@ impl Passes {
         if self.observer.ledger.boot.is_none() {
             self.observer.ledger = self.journal.load_ledger(&self.observer.boot()?)?;
         }
-        let snapshot = self.observer.look(now)?;
+        let mut snapshot = self.observer.look(now)?;
+        self.hear(&mut snapshot);
         // A captured table is of another boot.
         if self.reach == Reach::Live && self.observer.is_live() {
             self.journal.save_ledger(&self.observer.ledger)?;
@@ -167,6 +177,8 @@ impl Passes {
         } else {
             None
         };
+        let begun = history.subjects.iter().map(|(key, seen)| (key.clone(), seen.first_seen));
+        let begun: BTreeMap<_, _> = begun.collect();
         let (limits, confirm) = (self.config.limits, self.config.confirm);
         let planned = plan::plan(verdicts, &history, limits, confirm, now);
         let history = plan::remember(history, &planned, limits, confirm, now);
@@ -174,7 +186,7 @@ impl Passes {
         let pass = Pass { id: &pass_id, snapshot: &snapshot, stop };
         let (entries, history) = self.act(planned, history, pass)?;
         match self.reach {
-            Reach::Live => self.record(&entries, &history, &snapshot)?,
+            Reach::Live => self.record(&entries, &history, &snapshot, &begun)?,
             Reach::DryRun => self.seen = Some(history.subjects),
         }
         Ok(report(snapshot, entries, pass_id, self.reach))
@@ -246,8 +258,11 @@ impl Passes {
         // A captured table names processes that are none: they are looked at, and never signalled.
         let is_looked_at = observer.is_live() || self.reach == Reach::DryRun;
         let census: &dyn Census = if is_looked_at { &again } else { &NoCensus };
+        let lanes = LaneAgain { observer, snapshot, clock: self.clock };
+        let speak = self.speak.as_deref().map(|speak| speak as &dyn Speak);
         self.with_actuator(&is_alive, |actuator| {
-            Actuator { census, hurry: pass.stop, ..actuator }.perform(id, action)
+            Actuator { census, speak, lanes: &lanes, hurry: pass.stop, ..actuator }
+                .perform(id, action)
         })
     }
 
@@ -264,6 +279,8 @@ impl Passes {
             own: self.observer.own_process(),
             is_alive,
             census: &NoCensus,
+            speak: None,
+            lanes: &NoLaneCensus,
             hurry: &|| false,
             wait: &std::thread::sleep,
             before: &self.before,
@@ -275,11 +292,14 @@ impl Passes {
         entries: &[Entry],
         history: &History,
         snapshot: &Snapshot,
+        begun: &BTreeMap<(Policy, Subject), UnixMillis>,
     ) -> Result<(), PassError> {
         self.journal.save_history(history)?;
         let suspects: Vec<_> = entries.iter().filter(|entry| entry.verdict.suspect).collect();
         let notes: Vec<_> = suspects.iter().map(|entry| note(&entry.verdict)).collect();
-        let absent = if snapshot.gaps.is_empty() { Absent::Resolved } else { Absent::Unknown };
+        // What the log says proves nothing, and so its silence hides nothing.
+        let is_seen = snapshot.gaps.iter().all(|gap| gap.source == Source::Log);
+        let absent = if is_seen { Absent::Resolved } else { Absent::Unknown };
         let changes = self.journal.note_verdicts(&notes, absent, snapshot.taken_at)?;
         for index in changes.changed {
             if suspects[index].done.is_some() {
@@ -296,9 +316,13 @@ impl Passes {
                 note.code,
             );
         }
-        for (policy, subject) in changes.resolved {
-            let id = escape(&subject.id);
-            info!("resolved {} {id}: no longer found wrong policy={policy}", subject.kind.name());
+        for key in changes.resolved {
+            let lasted = begun.get(&key).map(|begin| snapshot.taken_at.since(*begin));
+            let lasted =
+                lasted.map_or_else(String::new, |lasted| format!(" after {}", span(lasted)));
+            let (policy, subject) = key;
+            let (kind, id) = (subject.kind.name(), escape(&subject.id));
+            info!("resolved {kind} {id}: no longer found wrong{lasted} policy={policy}");
         }
         Ok(())
     }
@@ -359,5 +383,6 @@ fn sought(config: &Config) -> Sought {
         start_grace: config.start_grace,
         families: policies.orphan_process.families.iter().map(|rule| rule.family.clone()).collect(),
         window: policies.runaway_agent.cpu.map(|limit| limit.over).unwrap_or_default(),
+        vitals: policies.gateway_health.mode != Mode::Off,
     }
 }

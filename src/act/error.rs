@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::model::{ProcessId, SessionKey};
+use crate::gateway::CallError;
+use crate::model::{ProcessId, Rung, SessionKey};
 
 /// An attempt that was made and failed. What was attempted is undone as far as the message says.
 #[derive(Debug, Error)]
@@ -111,6 +112,16 @@ pub enum ActError {
         id: ProcessId,
         /// Why.
         source: io::Error,
+    },
+    /// The gateway refused, or could not even be told.
+    #[error("have the gateway {rung} `{key}`; nothing was done")]
+    Call {
+        /// What it was to do.
+        rung: Rung,
+        /// The lane.
+        key: SessionKey,
+        /// Why.
+        source: CallError,
     },
     /// What an action left for later could not be read.
     #[error("read the manifest `{path}`")]

@@ -19,6 +19,7 @@ mod end_tree;
 mod error;
 mod exchange;
 mod file;
+mod lane;
 mod lock;
 mod object;
 mod quarantine;
@@ -38,11 +39,15 @@ use std::time::Duration;
 
 pub use census::{Census, NoCensus};
 pub use error::ActError;
-pub use quarantine::{Manifest, Quarantine, Realm, RecordManifest, RowManifest, TreeManifest};
+pub use lane::{LaneCensus, NoLaneCensus};
+pub use quarantine::{
+    CallManifest, Manifest, Quarantine, Realm, RecordManifest, RowManifest, TreeManifest,
+};
 pub use recover::recover;
 pub use undo::undo;
 
 use crate::clock::Clock;
+use crate::gateway::Speak;
 use crate::model::{Action, ActionId, Outcome, ProcessId};
 
 /// Whether the second half of an action is carried out.
@@ -70,7 +75,12 @@ pub struct Actuator<'a> {
     pub is_alive: &'a dyn Fn(ProcessId) -> bool,
     /// Looks at processes again, while a tree of them is ended.
     pub census: &'a dyn Census,
-    /// Answers whether somebody waits for us to be done. Asked while processes end.
+    /// Speaks with the gateway; `None`: nobody does, and no lane is repaired through it.
+    pub speak: Option<&'a dyn Speak>,
+    /// Looks at a lane again, while the gateway repairs it.
+    pub lanes: &'a dyn LaneCensus,
+    /// Answers whether somebody waits for us to be done. Asked while processes end, and while the
+    /// effect of a repair is looked for.
     pub hurry: &'a dyn Fn() -> bool,
     /// Waits for so long; a test may do something meanwhile.
     pub wait: &'a dyn Fn(Duration),
@@ -107,6 +117,8 @@ pub enum Step {
     Continue,
     /// SIGKILL is sent to a process next.
     Kill,
+    /// The gateway is told what to do next.
+    Call,
     /// The effect is looked for next.
     Verify,
     /// The outcome is recorded next.
@@ -149,7 +161,7 @@ impl Actuator<'_> {
             }
             Action::Settle(edit) => row::settle(self, id, edit),
             Action::EndTree(end) => end_tree::end(self, id, end),
-            Action::CallLane(_) => Ok(Performed::changed("nobody speaks with the gateway yet")),
+            Action::CallLane(call) => lane::call(self, id, call),
         }
     }
 }

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ActError;
 use super::file;
-use crate::model::{ActionId, BootId, FileStamp, ProcessId, SessionKey, WriteProtocol};
+use crate::model::{
+    ActionId, BootId, FileStamp, ProcessId, RunId, Rung, SessionId, SessionKey, UnixMillis,
+    WriteProtocol,
+};
 
 /// The folder that holds all actions' folders.
 #[derive(Clone, Debug)]
@@ -48,8 +51,29 @@ pub enum Manifest {
     /// A tree of processes that is ended. Which of them were stopped on the way is noted beside
     /// it, in `stopped.jsonl`.
     EndTree(Box<TreeManifest>),
+    /// A lane that the gateway is asked to repair.
+    CallLane(Box<CallManifest>),
     /// An acpx record that is put back by an undo.
     RestoreRecord(Box<RecordManifest>),
+}
+
+/// What the gateway was asked to do to a lane. It can be neither finished, reverted nor undone from
+/// here: this is what there is to say about it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallManifest {
+    /// The lane.
+    pub key: SessionKey,
+    /// What was asked.
+    pub rung: Rung,
+    /// Its conversation.
+    pub session_id: Option<SessionId>,
+    /// Its run, where it was known.
+    pub run: Option<RunId>,
+    /// When that run began.
+    pub started_at: Option<UnixMillis>,
+    /// Its transcript: a reset archives it beside that.
+    pub transcript: Option<PathBuf>,
 }
 
 /// What it takes to finish or revert the end of a tree of processes.

@@ -44,6 +44,8 @@ impl Place {
             own: Some(ProcessId { pid: 99, start_ticks: 5 }),
             is_alive,
             census: &super::NoCensus,
+            speak: None,
+            lanes: &super::NoLaneCensus,
             hurry: &|| false,
             wait: &nothing_meanwhile,
             before,

@@ -2,7 +2,7 @@
 
 use super::error::ActError;
 use super::quarantine::{Manifest, RecordManifest};
-use super::{Actuator, Performed, lock, record, row};
+use super::{Actuator, Performed, lane, lock, record, row};
 use crate::model::{ActionId, Outcome};
 
 /// Undoes action `undone`, under the journal number `undo`. Refuses, as `changed`, if the place
@@ -29,6 +29,7 @@ pub fn undo(
             Some(record) => reopen(actuator, undo, record),
             None => Ok(Performed::changed("ended processes cannot be brought back")),
         },
+        Some(Manifest::CallLane(manifest)) => Ok(lane::undo(&manifest)),
         Some(Manifest::RestoreRecord(_)) => Ok(Performed::changed("it was an undo itself")),
     }
 }

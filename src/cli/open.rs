@@ -1,17 +1,19 @@
 //! Opens what commands work on: configuration, state directory, journal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Failure, Global};
 use crate::act::Reach;
 use crate::clock::{Clock, FROZEN};
 use crate::config::{self, Loaded};
 use crate::exit::Exit;
+use crate::gateway::{Link, LinkSettings};
 use crate::journal::{self, Instance, Journal};
 use crate::model::{ProcessId, SessionKey, Sighting, UnixMillis};
 use crate::observe::files::Keep;
 use crate::observe::locate::{Install, Request, locate};
-use crate::observe::process::Table;
+use crate::observe::process::{Table, owns_listener};
 use crate::observe::{Observer, PROC};
 use crate::pass::Passes;
 
@@ -100,15 +102,24 @@ impl Setup {
     pub(super) fn looking(self) -> Result<Passes, Failure> {
         let dir = self.dir()?;
         let journal = Journal::open_read_only(&dir)?;
-        Ok(self.passes(dir, journal, Reach::DryRun))
+        Ok(self.passes(dir, journal, Reach::DryRun, Ear::Asks))
     }
 
-    /// Passes that act, and the lock that makes us the only ones.
+    /// One pass that acts, and the lock that makes us the only ones.
     pub(super) fn acting(self) -> Result<Acting, Failure> {
+        self.owning(Ear::Asks)
+    }
+
+    /// Passes that act, and listen to the gateway in between.
+    pub(super) fn watching(self) -> Result<Acting, Failure> {
+        self.owning(Ear::Listens)
+    }
+
+    fn owning(self, ear: Ear) -> Result<Acting, Failure> {
         let dir = self.made_dir()?;
         let instance = Instance::take(&dir)?;
         let opened = Journal::open(&instance, self.now())?;
-        let passes = self.passes(dir, opened.journal, Reach::Live);
+        let passes = self.passes(dir, opened.journal, Reach::Live, ear);
         Ok(Acting { passes, set_aside: opened.set_aside, instance })
     }
 
@@ -116,13 +127,37 @@ impl Setup {
     pub(super) fn beside(self) -> Result<Passes, Failure> {
         let dir = self.made_dir()?;
         let journal = Journal::open_beside(&dir)?;
-        Ok(self.passes(dir, journal, Reach::Live))
+        Ok(self.passes(dir, journal, Reach::Live, Ear::Asks))
     }
 
-    fn passes(self, dir: PathBuf, journal: Journal, reach: Reach) -> Passes {
-        let observer = self.observer();
-        Passes::new(self.loaded.config, observer, journal, dir, reach, self.clock)
+    /// Connects when a pass first asks.
+    fn link(&self, dir: &Path, reach: Reach, ear: Ear) -> Link {
+        let proc_root = self.proc_root.clone();
+        Link::new(LinkSettings {
+            folder: dir.to_owned(),
+            keeps_key: reach == Reach::Live,
+            state_dir: self.install.state_dir.clone(),
+            stays: ear == Ear::Listens,
+            clock: self.clock,
+            is_right: Arc::new(move |process, port| owns_listener(&proc_root, process, port)),
+        })
     }
+
+    fn passes(self, dir: PathBuf, journal: Journal, reach: Reach, ear: Ear) -> Passes {
+        let observer = self.observer();
+        let link = self.link(&dir, reach, ear);
+        let passes = Passes::new(self.loaded.config, observer, journal, dir, reach, self.clock);
+        Passes { speak: Some(Box::new(link)), ..passes }
+    }
+}
+
+/// How the gateway is asked.
+#[derive(Clone, Copy, PartialEq)]
+enum Ear {
+    /// When a pass wants to know.
+    Asks,
+    /// All the time, over one connection.
+    Listens,
 }
 
 /// Passes that act.

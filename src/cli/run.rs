@@ -127,7 +127,7 @@ fn print(global: &Global, report: &PassReport) -> Result<(), Failure> {
 fn watch(global: &Global, setup: Setup) -> Result<Exit, Failure> {
     let interval = setup.loaded.config.interval;
     let files = config::watched(global.config.as_deref(), &super::open::env);
-    let acting = setup.acting()?;
+    let acting = setup.watching()?;
     if let Some(loss) = acting.loss() {
         tracing::error!("{loss}");
     }

@@ -111,6 +111,51 @@ pub(super) const STALE_AFTER: Bounds<Duration> = Bounds {
     above: NEVER,
 };
 
+/// A compaction may take 15 min, and 2 min to settle; nothing of the run moves meanwhile.
+pub(super) const HUNG_AFTER: Bounds<Duration> = Bounds {
+    least: Duration::from_mins(17),
+    below: "a healthy compaction may take as long",
+    short: Duration::ZERO,
+    most: Duration::from_hours(30 * 24),
+    above: NEVER,
+};
+
+/// Gateways up to 2026.5.28 allow 17 min where their lock does not say; then theirs has failed.
+pub(super) const HELD_AFTER: Bounds<Duration> = Bounds {
+    least: Duration::from_mins(18),
+    below: "until then the gateway may release it by itself",
+    short: Duration::ZERO,
+    most: Duration::from_hours(30 * 24),
+    above: NEVER,
+};
+
+/// A gateway takes 10 to 60 s to start, and up to 4 min on a cold host.
+pub(super) const DOWN_AFTER: Bounds<Duration> = Bounds {
+    least: Duration::from_secs(40),
+    below: "a restart takes as long",
+    short: Duration::ZERO,
+    most: Duration::from_hours(24),
+    above: NEVER,
+};
+
+/// Starts of the gateway in a quarter of an hour.
+pub(super) const STARTS: Bounds<u32> = Bounds {
+    least: 2,
+    below: "one start is none too many",
+    short: 2,
+    most: 30,
+    above: "a gateway cannot start so often",
+};
+
+/// Children that nobody reaped.
+pub(super) const ZOMBIES: Bounds<u32> = Bounds {
+    least: 1,
+    below: "no gateway has fewer",
+    short: 1,
+    most: 10_000,
+    above: "the host runs out of process ids first",
+};
+
 /// The gateway creates the file and writes its pid in two steps; a few seconds cover a
 /// process that was paused in between.
 pub(super) const LOCK_AGE: Bounds<Duration> = Bounds {

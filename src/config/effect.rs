@@ -1,5 +1,6 @@
 //! What is asked for and can have no effect, judged over all files together.
 
+use super::access::two_secrets;
 use super::effective::{Effective, Said};
 use super::keys;
 use super::layer::{Layer, Numbered};
@@ -12,10 +13,15 @@ const LIMITS: [&str; 3] =
     ["policies.runaway_agent.cpu", "policies.runaway_agent.memory", "policies.runaway_agent.age"];
 const NOTHING: &str = "[]";
 
+/// Policies with a list of repairs, and the one of them that costs least.
+const REPAIRS: [(&str, &str); 3] =
+    [("stale_lane", "settle"), ("hung_lane", "abort"), ("held_lock", "abort")];
+
 /// Finds what has no effect, and says at the last place that made it so what would.
 pub(super) fn without_effect(layers: &[(usize, Layer)]) -> Vec<Numbered> {
     let effective = Effective::new(layers);
     let mut found = no_repair(layers, &effective);
+    found.extend(two_secrets(&effective));
     found.extend(no_limit(&effective));
     found.extend(no_family(&effective));
     found.extend(no_process(&effective));
@@ -23,26 +29,41 @@ pub(super) fn without_effect(layers: &[(usize, Layer)]) -> Vec<Numbered> {
     found
 }
 
-/// Lanes are to be repaired, and no repair is allowed.
+/// A policy is to repair, and no repair is allowed.
 fn no_repair(layers: &[(usize, Layer)], effective: &Effective) -> Vec<Numbered> {
-    let repair = effective.said("policies.stale_lane.repair");
-    let Some(repair) = repair.filter(|said| said.setting.text == NOTHING) else {
+    REPAIRS
+        .iter()
+        .flat_map(|(policy, least)| unrepaired(policy, least, layers, effective))
+        .collect()
+}
+
+fn unrepaired(
+    policy: &str,
+    least: &str,
+    layers: &[(usize, Layer)],
+    effective: &Effective,
+) -> Vec<Numbered> {
+    let path = format!("policies.{policy}.repair");
+    let Some(repair) = effective.said(&path).filter(|said| said.setting.text == NOTHING) else {
         return Vec::new();
     };
     let mut found = Vec::new();
-    if effective.text("policies.stale_lane.mode") == ENFORCE {
-        found.push(problem(
-            repair,
-            "empty, so `mode: enforce` repairs nothing; write `repair: [settle]`, or `mode: observe`",
-        ));
+    if effective.text(&format!("policies.{policy}.mode")) == ENFORCE {
+        let text = format!(
+            "empty, so `mode: enforce` repairs nothing; write `repair: [{least}]`, or \
+             `mode: observe`"
+        );
+        found.push(problem(repair, &text));
     }
+    let override_mode = format!("].{policy}.mode");
     for (number, layer) in layers {
-        let enforced = layer.settings.iter().filter(|setting| {
-            setting.path.ends_with("].stale_lane.mode") && setting.text == ENFORCE
-        });
+        let enforced = layer
+            .settings
+            .iter()
+            .filter(|setting| setting.path.ends_with(&override_mode) && setting.text == ENFORCE);
         found.extend(enforced.take(PROBLEMS_MAX + 1).map(|setting| {
-            let text = "`enforce` repairs nothing, because `policies.stale_lane.repair` is empty";
-            problem(Said { number: *number, layer, setting }, text)
+            let text = format!("`enforce` repairs nothing, because `{path}` is empty");
+            problem(Said { number: *number, layer, setting }, &text)
         }));
     }
     found
@@ -111,7 +132,7 @@ fn last<'a>(said: impl Iterator<Item = Said<'a>>) -> Option<Said<'a>> {
     said.max_by_key(|said| (said.number, said.setting.mark))
 }
 
-fn problem(said: Said, text: &str) -> Numbered {
+pub(super) fn problem(said: Said, text: &str) -> Numbered {
     let text = format!("{}: {text}", said.setting.path);
     (said.number, said.layer.source.problem(said.setting.mark, &text))
 }
@@ -140,6 +161,30 @@ mod tests {
         );
         let repaired = "policies: {stale_lane: {repair: [settle]}}";
         assert_problems(&["policies: {stale_lane: {repair: []}}", repaired], &[]);
+    }
+
+    #[test]
+    fn a_hung_lane_or_a_held_lock_is_not_enforced_without_a_repair() {
+        for policy in ["hung_lane", "held_lock"] {
+            let column = "policies: {".len() + policy.len() + 27;
+            assert_problems(
+                &[&format!("policies: {{{policy}: {{mode: enforce, repair: []}}}}")],
+                &[&format!(
+                    "0.yaml:1:{column} policies.{policy}.repair: empty, so `mode: enforce` repairs \
+                     nothing; write `repair: [abort]`, or `mode: observe`"
+                )],
+            );
+            assert_problems(&[&format!("policies: {{{policy}: {{repair: []}}}}")], &[]);
+            assert_problems(&[&format!("policies: {{{policy}: {{mode: enforce}}}}")], &[]);
+        }
+        assert_problems(
+            &[
+                "policies: {hung_lane: {repair: []}}",
+                "overrides: [{match: {lane: a}, hung_lane: {mode: enforce}}]",
+            ],
+            &["1.yaml:1:50 overrides[0].hung_lane.mode: `enforce` repairs nothing, because \
+               `policies.hung_lane.repair` is empty"],
+        );
     }
 
     #[test]

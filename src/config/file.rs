@@ -1,11 +1,11 @@
 //! What the files say, as one document, and the checked configuration that follows from it.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_yaml::{Error, Mapping, Value};
 
+use super::access::GatewaySection;
 use super::keys::{ANY, KEYS, NAMED};
 use super::policies::{OverrideItem, PoliciesSection};
 use super::written::Written;
@@ -31,8 +31,7 @@ pub(super) fn config(documents: Vec<Value>, home: Option<&str>) -> Result<Config
             fill(&mut whole, key.path, &serde_yaml::from_str(default)?);
         }
     }
-    let mut config = serde_yaml::from_value::<File>(whole)?.checked();
-    config.state_dir = config.state_dir.map(|path| value::expand(&path, home));
+    let config = serde_yaml::from_value::<File>(whole)?.checked(home);
     Ok(config)
 }
 
@@ -105,12 +104,6 @@ struct File {
     overrides: Vec<OverrideItem>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GatewaySection {
-    state_dir: Option<PathBuf>,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfirmSection {
@@ -134,9 +127,10 @@ struct JournalSection {
 }
 
 impl File {
-    fn checked(self) -> Config {
+    fn checked(self, home: Option<&str>) -> Config {
         Config {
-            state_dir: self.gateway.state_dir,
+            gateway: self.gateway.given(home),
+            state_dir: self.gateway.state_dir.map(|path| value::expand(&path, home)),
             interval: self.interval.0,
             confirm: Confirm { looks: self.confirm.looks, gap: self.confirm.gap.0 },
             start_grace: self.start_grace.0,

@@ -65,10 +65,16 @@ pub(super) enum Kind {
     Flag,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A list of these words, each at most once.
+    /// A list of these words, each at most once, in this order: what costs less comes first.
     Choices(&'static [&'static str]),
     /// An absolute folder, or one below the home directory.
     Folder,
+    /// An absolute file, or one below the home directory.
+    File,
+    /// The address of a gateway.
+    Url,
+    /// The name of a variable.
+    Name,
     /// A glob over session keys.
     Lanes,
     /// A share of a processor and a time.

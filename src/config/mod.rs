@@ -8,6 +8,7 @@
 //! A bad file means: do nothing. There is no falling back to the default, which may repair what
 //! the user wanted left alone.
 
+mod access;
 mod bounds;
 mod build;
 mod discover;
@@ -37,6 +38,7 @@ mod written;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::model::Given;
 use crate::plan::settings::{Confirm, Limits};
 use crate::policy::settings::Policies;
 
@@ -61,6 +63,8 @@ pub const SHIPPED: [(&str, &str); 3] = [
 pub struct Config {
     /// The state directory to watch. `None`: found the way the gateway finds it.
     pub state_dir: Option<PathBuf>,
+    /// Where the gateway is and what opens it, as far as the user says so.
+    pub gateway: Given,
     /// How often to look when no event says so.
     pub interval: Duration,
     /// How sure one must be where one look proves too little.

@@ -102,6 +102,11 @@ mod tests {
         assert_eq!(
             origins.join("\n"),
             "gateway.state_dir: ~/x  # 0.yaml:1
+gateway.url: as the gateway finds it  # built-in default
+gateway.token_file: as the gateway finds it  # built-in default
+gateway.token_env: as the gateway finds it  # built-in default
+gateway.password_file: as the gateway finds it  # built-in default
+gateway.password_env: as the gateway finds it  # built-in default
 interval: 30s  # built-in default
 confirm.looks: 2  # built-in default
 confirm.gap: 10s  # built-in default
@@ -116,8 +121,16 @@ policies.stale_lane.mode: enforce  # built-in default
 policies.stale_lane.after: 2h  # 1.yaml:3
 policies.stale_lane.repair: [settle]  # built-in default
 policies.stale_lane.silence: observe  # built-in default
+policies.hung_lane.mode: observe  # built-in default
+policies.hung_lane.after: 30m  # built-in default
+policies.hung_lane.repair: [abort]  # built-in default
+policies.hung_lane.tell: false  # built-in default
 policies.dead_lock.mode: enforce  # built-in default
 policies.dead_lock.min_age: 30s  # built-in default
+policies.held_lock.mode: observe  # built-in default
+policies.held_lock.after: 20m  # built-in default
+policies.held_lock.repair: [abort]  # built-in default
+policies.held_lock.tell: false  # built-in default
 policies.orphan_process.mode: enforce  # built-in default
 policies.orphan_process.min_age: 2m  # built-in default
 policies.orphan_process.term_wait: 10s  # built-in default
@@ -131,6 +144,10 @@ policies.runaway_agent.mode: observe  # built-in default
 policies.runaway_agent.cpu: 90% for 15m  # built-in default
 policies.runaway_agent.memory: 2GiB  # built-in default
 policies.runaway_agent.age: off  # built-in default
+policies.gateway_health.mode: observe  # built-in default
+policies.gateway_health.after: 2m  # built-in default
+policies.gateway_health.starts: 3  # built-in default
+policies.gateway_health.zombies: 50  # built-in default
 overrides[0].match.lane: a  # 1.yaml:5
 overrides[0].stale_lane.after: 3h  # 1.yaml:6
 overrides[1].match.lane: b  # 2.yaml:2

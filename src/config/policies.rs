@@ -11,8 +11,8 @@ use super::written::{Limit, Written};
 use crate::model::{Mode, Rung};
 use crate::policy::LanePattern;
 use crate::policy::settings::{
-    CpuLimit, DeadLock, GatewayHealth, HeldLock, HungLane, LaneRepair, LeakedProcess,
-    OrphanProcess, Override, Policies, RunawayAgent, StaleLane, StaleLaneOverride,
+    CpuLimit, DeadLock, GatewayHealth, HeldLock, HungLane, HungLaneOverride, LaneRepair,
+    LeakedProcess, OrphanProcess, Override, Policies, RunawayAgent, StaleLane, StaleLaneOverride,
 };
 
 /// Times are written with their unit.
@@ -22,10 +22,13 @@ type Time = Written<Duration>;
 #[serde(deny_unknown_fields)]
 pub(super) struct PoliciesSection {
     stale_lane: StaleLaneSection,
+    hung_lane: HungLaneSection,
     dead_lock: DeadLockSection,
+    held_lock: HeldLockSection,
     orphan_process: OrphanProcessSection,
     leaked_process: LeakedProcessSection,
     runaway_agent: RunawayAgentSection,
+    gateway_health: GatewayHealthSection,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +44,37 @@ struct StaleLaneSection {
 #[serde(rename_all = "snake_case")]
 enum Repair {
     Settle,
+    Abort,
+    Recover,
+    Reset,
+    New,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HungLaneSection {
+    mode: Mode,
+    after: Time,
+    repair: Vec<Rung>,
+    tell: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeldLockSection {
+    mode: Mode,
+    after: Time,
+    repair: Vec<Rung>,
+    tell: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GatewayHealthSection {
+    mode: Mode,
+    after: Time,
+    starts: u32,
+    zombies: u32,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +114,7 @@ struct RunawayAgentSection {
 pub(super) struct OverrideItem {
     r#match: MatchSection,
     stale_lane: Option<StaleLaneChanges>,
+    hung_lane: Option<HungLaneChanges>,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +131,13 @@ struct StaleLaneChanges {
     silence: Option<Mode>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HungLaneChanges {
+    mode: Option<Mode>,
+    after: Option<Time>,
+}
+
 impl PoliciesSection {
     /// Returns the settings, the overrides in the order in which they apply.
     pub(super) fn checked(self, overrides: Vec<OverrideItem>) -> Policies {
@@ -105,19 +147,9 @@ impl PoliciesSection {
             orphan_process: self.orphan_process.checked(),
             leaked_process: self.leaked_process.checked(),
             runaway_agent: self.runaway_agent.checked(),
-            hung_lane: HungLane {
-                mode: Mode::Observe,
-                after: Duration::from_mins(30),
-                repair: vec![Rung::Abort],
-                tell: false,
-            },
-            held_lock: HeldLock {
-                mode: Mode::Observe,
-                after: Duration::from_mins(20),
-                repair: vec![Rung::Abort],
-                tell: false,
-            },
-            gateway_health: GatewayHealth { mode: Mode::Observe },
+            hung_lane: self.hung_lane.checked(),
+            held_lock: self.held_lock.checked(),
+            gateway_health: self.gateway_health.checked(),
             overrides: overrides.into_iter().map(OverrideItem::checked).collect(),
         }
     }
@@ -125,8 +157,41 @@ impl PoliciesSection {
 
 impl StaleLaneSection {
     fn checked(self) -> StaleLane {
-        let repair = self.repair.into_iter().map(|Repair::Settle| LaneRepair::Settle).collect();
+        let repair = self.repair.into_iter().map(Repair::checked).collect();
         StaleLane { mode: self.mode, after: self.after.0, repair, silence: self.silence }
+    }
+}
+
+impl Repair {
+    fn checked(self) -> LaneRepair {
+        match self {
+            Repair::Settle => LaneRepair::Settle,
+            Repair::Abort => LaneRepair::Ask(Rung::Abort),
+            Repair::Recover => LaneRepair::Ask(Rung::Recover),
+            Repair::Reset => LaneRepair::Ask(Rung::Reset),
+            Repair::New => LaneRepair::Ask(Rung::New),
+        }
+    }
+}
+
+impl HungLaneSection {
+    fn checked(self) -> HungLane {
+        let (after, repair) = (self.after.0, self.repair);
+        HungLane { mode: self.mode, after, repair, tell: self.tell }
+    }
+}
+
+impl HeldLockSection {
+    fn checked(self) -> HeldLock {
+        let (after, repair) = (self.after.0, self.repair);
+        HeldLock { mode: self.mode, after, repair, tell: self.tell }
+    }
+}
+
+impl GatewayHealthSection {
+    fn checked(self) -> GatewayHealth {
+        let (starts, zombies) = (self.starts, self.zombies);
+        GatewayHealth { mode: self.mode, after: self.after.0, starts, zombies }
     }
 }
 
@@ -167,6 +232,10 @@ impl OverrideItem {
             after: changes.after.map(|after| after.0),
             silence: changes.silence,
         });
-        Override { lane: LanePattern::new(&self.r#match.lane), stale_lane }
+        let hung_lane = self.hung_lane.map(|changes| HungLaneOverride {
+            mode: changes.mode,
+            after: changes.after.map(|after| after.0),
+        });
+        Override { lane: LanePattern::new(&self.r#match.lane), stale_lane, hung_lane }
     }
 }

@@ -3,13 +3,19 @@
 //! The walk over a file, the built-in default and the schema for editors all come from here.
 
 use super::bounds::{
-    AGENT_AGE, COOLDOWN, GAP, GIVE_UP, INTERVAL, KEEP, LEAK_AFTER, LOCK_AGE, LOOKS, MEMORY,
-    PER_HOUR, PER_PASS, POSITION, STALE_AFTER, START_GRACE, TERM_WAIT, TREE_AGE,
+    AGENT_AGE, COOLDOWN, DOWN_AFTER, GAP, GIVE_UP, HELD_AFTER, HUNG_AFTER, INTERVAL, KEEP,
+    LEAK_AFTER, LOCK_AGE, LOOKS, MEMORY, PER_HOUR, PER_PASS, POSITION, STALE_AFTER, START_GRACE,
+    STARTS, TERM_WAIT, TREE_AGE, ZOMBIES,
 };
 use super::keys::{Key, Kind};
 
 const MODES: &[&str] = &["off", "observe", "enforce"];
 const MODE_DOC: &str = "How far it may go: off, observe (report only) or enforce (repair).";
+const LANE_REPAIRS: &[&str] = &["settle", "abort", "recover", "reset", "new"];
+const RUN_REPAIRS: &[&str] = &["abort", "steer", "recover", "reset", "new"];
+const LOCK_REPAIRS: &[&str] = &["abort", "steer", "reset", "new"];
+const TELL_DOC: &str = "Whether one line in the chat says what was stopped and why.";
+const HUNG_DOC: &str = "How long nothing of the run must have moved.";
 const PARTS: &[&str] = &["adapter", "agent", "wrapper"];
 
 /// What holds without any file in sections under a name: the families that are known.
@@ -29,6 +35,21 @@ pub(super) const KEYS: &[Key] = &[
         None,
         "Its state directory; by default found the way the gateway finds it.",
     ),
+    key(
+        "gateway.url",
+        Kind::Url,
+        None,
+        "Where it listens; by default found the way the gateway's own clients find it.",
+    ),
+    key(
+        "gateway.token_file",
+        Kind::File,
+        None,
+        "A file with its token; by default the token is found the way the gateway finds it.",
+    ),
+    key("gateway.token_env", Kind::Name, None, "A variable with its token."),
+    key("gateway.password_file", Kind::File, None, "A file with its password, if it has one."),
+    key("gateway.password_env", Kind::Name, None, "A variable with its password."),
     key(
         "interval",
         Kind::Duration(INTERVAL),
@@ -83,9 +104,9 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "policies.stale_lane.repair",
-        Kind::Choices(&["settle"]),
+        Kind::Choices(LANE_REPAIRS),
         Some("[settle]"),
-        "What may be done; settle writes the end of the dead run, nothing else.",
+        "What may be done; settle writes the end of the dead run, nothing else. The others ask the gateway.",
     ),
     key(
         "policies.stale_lane.silence",
@@ -93,6 +114,16 @@ pub(super) const KEYS: &[Key] = &[
         Some("observe"),
         "How far the weakest proof may go: nothing moved for that long, without a restart. Never further than mode.",
     ),
+    section("policies.hung_lane", "A run is alive and makes no progress."),
+    key("policies.hung_lane.mode", Kind::Choice(MODES), Some("observe"), MODE_DOC),
+    key("policies.hung_lane.after", Kind::Duration(HUNG_AFTER), Some("30m"), HUNG_DOC),
+    key(
+        "policies.hung_lane.repair",
+        Kind::Choices(RUN_REPAIRS),
+        Some("[abort]"),
+        "What the gateway may be asked to do, what costs least first; reset and new cost the context.",
+    ),
+    key("policies.hung_lane.tell", Kind::Flag, Some("false"), TELL_DOC),
     section("policies.dead_lock", "A transcript lock whose holder is dead."),
     key("policies.dead_lock.mode", Kind::Choice(MODES), Some("enforce"), MODE_DOC),
     key(
@@ -101,6 +132,21 @@ pub(super) const KEYS: &[Key] = &[
         Some("30s"),
         "How old the lock must be.",
     ),
+    section("policies.held_lock", "A transcript lock that the live gateway holds for too long."),
+    key("policies.held_lock.mode", Kind::Choice(MODES), Some("observe"), MODE_DOC),
+    key(
+        "policies.held_lock.after",
+        Kind::Duration(HELD_AFTER),
+        Some("20m"),
+        "How long it must have been held; never less than the gateway's own limit.",
+    ),
+    key(
+        "policies.held_lock.repair",
+        Kind::Choices(LOCK_REPAIRS),
+        Some("[abort]"),
+        "What the gateway may be asked to do to the lane that owns it, what costs least first.",
+    ),
+    key("policies.held_lock.tell", Kind::Flag, Some("false"), TELL_DOC),
     section("policies.orphan_process", "Agent processes that nobody can reach any more."),
     key(
         "policies.orphan_process.mode",
@@ -217,6 +263,34 @@ pub(super) const KEYS: &[Key] = &[
         Some("off"),
         "Greatest age of one tree.",
     ),
+    section(
+        "policies.gateway_health",
+        "The gateway itself is not well. Nothing is ever done about it.",
+    ),
+    key(
+        "policies.gateway_health.mode",
+        Kind::Choice(&["off", "observe"]),
+        Some("observe"),
+        "Whether it is looked at: off or observe (report only).",
+    ),
+    key(
+        "policies.gateway_health.after",
+        Kind::Duration(DOWN_AFTER),
+        Some("2m"),
+        "How long it must have been down, deaf, late or unwilling to speak; beyond start_grace also for a start.",
+    ),
+    key(
+        "policies.gateway_health.starts",
+        Kind::Count(STARTS),
+        Some("3"),
+        "More starts than this in 15 minutes are a crash loop.",
+    ),
+    key(
+        "policies.gateway_health.zombies",
+        Kind::Count(ZOMBIES),
+        Some("50"),
+        "More children that ended and were not reaped than this are too many.",
+    ),
     key(
         "overrides",
         Kind::Overrides,
@@ -243,6 +317,9 @@ pub(super) const KEYS: &[Key] = &[
         None,
         "How far the weakest proof may go. Never further than mode.",
     ),
+    section("overrides[].hung_lane", "What is different for them."),
+    key("overrides[].hung_lane.mode", Kind::Choice(MODES), None, MODE_DOC),
+    key("overrides[].hung_lane.after", Kind::Duration(HUNG_AFTER), None, HUNG_DOC),
 ];
 
 const fn section(path: &'static str, doc: &'static str) -> Key {

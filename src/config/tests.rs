@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::keys::{KEYS, Kind};
 use super::*;
-use crate::model::Mode;
+use crate::model::{Mode, Rung};
 use crate::policy::families;
 use crate::policy::settings::{self, LaneRepair};
 
@@ -25,10 +25,10 @@ fn the_default_file_says_what_holds_without_a_file() {
 
 #[test]
 fn the_default_file_spells_out_every_key() {
-    let silent = ["gateway.state_dir"];
+    let silent = |key: &str| key.starts_with("gateway.");
     for origin in shipped("clawarden.yaml").origins {
         let is_written = origin.from.starts_with("clawarden.yaml:");
-        assert_eq!(is_written, !silent.contains(&origin.key.as_str()), "{origin}");
+        assert_eq!(is_written, !silent(&origin.key), "{origin}");
     }
     let lines = SHIPPED[0].1;
     for key in KEYS.iter().filter(|key| !matches!(key.kind, Kind::Section)) {
@@ -46,6 +46,8 @@ fn the_example_in_the_default_file_works() {
         .fold(String::new(), |text, line| text + line + "\n");
     let config = compiled(&example).unwrap().config;
     let cron = config.policies.stale_lane_for(&"agent:main:cron:1".into());
+    assert_eq!(cron.after, Duration::from_hours(2));
+    let cron = config.policies.hung_lane_for(&"agent:main:cron:1".into());
     assert_eq!(cron.after, Duration::from_hours(2));
 }
 
@@ -73,6 +75,67 @@ fn observe_does_nothing_and_unattended_loses_nothing() {
     assert_eq!((stale_lane.mode, stale_lane.silence), (Mode::Enforce, Mode::Enforce));
     assert_eq!(stale_lane.repair, [LaneRepair::Settle]);
     assert_eq!(unattended.dead_lock.mode, Mode::Enforce);
+}
+
+#[test]
+fn observe_asks_the_gateway_for_nothing_and_unattended_only_to_abort() {
+    let runs = |name| {
+        let policies = shipped(name).config.policies;
+        let hung_lane = policies.hung_lane_for(&"agent:main:main".into());
+        assert!(!hung_lane.tell && !policies.held_lock.tell);
+        let modes = (hung_lane.mode, policies.held_lock.mode, policies.gateway_health.mode);
+        (modes, hung_lane.repair, policies.held_lock.repair)
+    };
+    let abort = || vec![Rung::Abort];
+    for name in ["clawarden.yaml", "observe.yaml"] {
+        assert_eq!(runs(name), ((Mode::Observe, Mode::Observe, Mode::Observe), abort(), abort()));
+    }
+    let modes = (Mode::Enforce, Mode::Enforce, Mode::Observe);
+    assert_eq!(runs("unattended.yaml"), (modes, abort(), abort()));
+}
+
+#[test]
+fn every_repair_arrives_in_its_order() {
+    let ladder = "[abort, steer, recover, reset, new]";
+    let text = format!(
+        "policies: {{stale_lane: {{repair: [settle, abort, recover, reset, new]}}, hung_lane: \
+         {{after: 17m, repair: {ladder}, tell: true}}, held_lock: {{after: 18m, repair: [abort, \
+         steer, reset, new], tell: true}}, gateway_health: {{mode: off, after: 40s, starts: 2, \
+         zombies: 1}}}}"
+    );
+    let policies = compiled(&text).unwrap().config.policies;
+    let asked = [Rung::Abort, Rung::Recover, Rung::Reset, Rung::New].map(LaneRepair::Ask);
+    assert_eq!(policies.stale_lane.repair[0], LaneRepair::Settle);
+    assert_eq!(policies.stale_lane.repair[1..], asked);
+    assert_eq!((policies.hung_lane.repair, policies.hung_lane.tell), (Rung::ALL.to_vec(), true));
+    assert_eq!(policies.hung_lane.after, Duration::from_mins(17));
+    let held_lock = policies.held_lock;
+    assert_eq!(held_lock.repair, [Rung::Abort, Rung::Steer, Rung::Reset, Rung::New]);
+    assert_eq!((held_lock.after, held_lock.tell), (Duration::from_mins(18), true));
+    let health = policies.gateway_health;
+    assert_eq!((health.mode, health.after), (Mode::Off, Duration::from_secs(40)));
+    assert_eq!((health.starts, health.zombies), (2, 1));
+}
+
+#[test]
+fn a_run_that_compacts_and_a_lock_within_its_limit_are_left_alone() {
+    let after = |policy: &str, after: &str| format!("policies: {{{policy}: {{after: {after}}}}}");
+    for (policy, short, want) in [
+        ("hung_lane", "1019s", "17m (got 1019s); a healthy compaction may take as long"),
+        ("held_lock", "1079s", "18m (got 1079s); until then the gateway may release it by itself"),
+        ("gateway_health", "39s", "40s (got 39s); a restart takes as long"),
+    ] {
+        let column = 22 + policy.len();
+        let want = format!("0.yaml:1:{column} policies.{policy}.after: must be at least {want}");
+        assert_problems(&[&after(policy, short)], &[&want]);
+        let allowed = format!("allow_short: true\n{}", after(policy, "0s"));
+        assert!(compiled(&allowed).is_ok(), "{policy}");
+    }
+    assert_problems(
+        &["overrides: [{match: {lane: a}, hung_lane: {after: 5m}}]"],
+        &["0.yaml:1:51 overrides[0].hung_lane.after: must be at least 17m (got 5m); a healthy \
+           compaction may take as long"],
+    );
 }
 
 #[test]
@@ -220,6 +283,7 @@ fn no_file_of_64_kib_takes_long() {
         format!("a: [{}]", lines("a,")),
         format!("overrides: [{}]", lines("{match: {lane: a}},")),
         format!("policies: {{stale_lane: {{repair: [{}]}}}}", lines("settle,")),
+        format!("policies: {{hung_lane: {{repair: [{}]}}}}", lines("new,abort,")),
         numbered,
         families("{mode: off}"),
         families("{processes: [{exe: abcd}]}"),
@@ -292,6 +356,8 @@ policies:
           - exe: my-agent
             part: agent
             environment: MY_AGENT=\"1 2\"
+  hung_lane: { mode: enforce, after: 30m, repair: [abort, steer], tell: true }
+  held_lock: { after: 20m, repair: [abort] }
   leaked_process: { after: 10m }
   runaway_agent: { cpu: 90% for 15m, memory: 2GiB, age: off }
 overrides:
@@ -299,6 +365,7 @@ overrides:
     stale_lane: { after: 2h }
   - match: { lane: agent:main:main }
     stale_lane: { mode: off }
+    hung_lane: { after: 2h }
 ";
 
 /// Two parsers read each file. What both accept they must understand alike.
@@ -343,7 +410,7 @@ fn shipped(name: &str) -> Loaded {
     layer::compile(vec![source], Some("/h")).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn compiled(text: &str) -> Result<Loaded, Problems> {
+pub(super) fn compiled(text: &str) -> Result<Loaded, Problems> {
     let source = Source::new(Path::new("c.yaml"), text.as_bytes().to_vec());
     layer::compile(vec![source], Some("/h"))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
+use super::access;
 use super::bounds::{Bounds, CPU_OVER, CPU_SHARE};
 use super::duration;
 use super::keys::Kind;
@@ -14,7 +15,7 @@ use super::nearest::nearest;
 use super::problem::is_unsafe;
 use super::process;
 use super::written::{OFF, Word};
-use crate::model::Mark;
+use crate::model::{GatewayUrl, Mark};
 use crate::policy::settings::CpuLimit;
 
 /// Most characters of a foreign text that a message repeats.
@@ -84,6 +85,9 @@ fn scalar(kind: Kind, named: Kind, text: &str, is_plain: bool, terms: Terms) -> 
         Kind::Flag => flag(text, is_plain),
         Kind::Choice(words) | Kind::Choices(words) => word(words, text),
         Kind::Folder => folder(text, terms),
+        Kind::File => access::file(text, terms),
+        Kind::Url => access::url(text),
+        Kind::Name => access::variable(text),
         Kind::Lanes => lanes(text).and_then(|()| text_only()),
         Kind::Programs => process::program(text).and_then(|()| text_only()),
         Kind::Ending => process::ending(text).and_then(|()| text_only()),
@@ -92,6 +96,22 @@ fn scalar(kind: Kind, named: Kind, text: &str, is_plain: bool, terms: Terms) -> 
             Mark::read(text).map(|_| ()).ok_or_else(unexpected)
         }
         Kind::Section | Kind::Overrides | Kind::Processes | Kind::Limit(_) => Err(unexpected()),
+    }
+}
+
+/// Checks that a word of a list stands where it belongs, behind the one before it.
+///
+/// # Errors
+///
+/// Returns what is wrong.
+pub(super) fn order(kind: Kind, before: Option<&str>, text: &str) -> Result<(), String> {
+    let (Kind::Choices(words), Some(before)) = (kind, before) else { return Ok(()) };
+    let place = |word| words.iter().position(|known| *known == word);
+    match (place(before), place(text)) {
+        (Some(dear), Some(cheap)) if cheap < dear => {
+            Err(format!("{} costs less than {}; write it before", quoted(text), quoted(before)))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -156,6 +176,9 @@ fn expected(kind: Kind) -> String {
         Kind::Choice(words) => one_of(words.iter().copied()),
         Kind::Choices(words) => format!("a list of {}", one_of(words.iter().copied())),
         Kind::Folder => "a folder".to_owned(),
+        Kind::File => "a file".to_owned(),
+        Kind::Url => GatewayUrl::EXPECTED.to_owned(),
+        Kind::Name => "the name of a variable".to_owned(),
         Kind::Lanes => "a pattern for session keys, such as `\"agent:*:cron:*\"`".to_owned(),
         Kind::Cpu => CpuLimit::EXPECTED.to_owned(),
         Kind::Memory(_) => Bytes::EXPECTED.to_owned(),
@@ -225,7 +248,7 @@ fn word(words: &[&str], text: &str) -> Result<(), String> {
     Err(format!("unknown value {}, expected {}{hint}", quoted(text), one_of(words)))
 }
 
-fn folder(text: &str, terms: Terms) -> Result<(), String> {
+pub(super) fn folder(text: &str, terms: Terms) -> Result<(), String> {
     if text.contains(is_unsafe) {
         return Err(UNPRINTABLE.to_owned());
     }
@@ -312,7 +335,17 @@ mod tests {
             "enforced",
             "unknown value `enforced`, expected one of `off`, `observe`, `enforce`; did you mean `enforce`?",
         );
-        check_at("policies.stale_lane.repair", "reset", "unknown value `reset`, expected `settle`");
+        check_at("policies.stale_lane.repair", "reset", "");
+        check_at(
+            "policies.held_lock.repair",
+            "recover",
+            "unknown value `recover`, expected one of `abort`, `steer`, `reset`, `new`",
+        );
+        check_at(
+            "policies.gateway_health.mode",
+            "enforce",
+            "unknown value `enforce`, expected one of `off`, `observe`",
+        );
         check_at("allow_short", "true", "");
         check_at(
             "allow_short",

@@ -227,8 +227,9 @@ impl Walk<'_> {
                     Err(format!("{} is listed twice", quoted(text)))
                 }
                 Shape::Text { text, is_plain } => {
+                    let order = value::order(key.kind, words.last().copied(), text);
                     words.push(text);
-                    value::check(key.kind, text, *is_plain, self.terms)
+                    value::check(key.kind, text, *is_plain, self.terms).and(order)
                 }
                 Shape::List(_) | Shape::Map(_) => Err("expected a word".to_owned()),
             };
@@ -289,8 +290,9 @@ mod tests {
         );
         check(
             "policies: { dead_lock: { mode: off }, zombie_task: { mode: off } }",
-            "1:39 policies: unknown key `zombie_task`, expected one of `stale_lane`, `dead_lock`, \
-             `orphan_process`, `leaked_process`, `runaway_agent`",
+            "1:39 policies: unknown key `zombie_task`, expected one of `stale_lane`, `hung_lane`, \
+             `dead_lock`, `held_lock`, `orphan_process`, `leaked_process`, `runaway_agent`, \
+             `gateway_health`",
         );
         check(
             "dead_lock: { mode: off }",
@@ -331,11 +333,20 @@ mod tests {
         check("overrides: [x]", "1:13 overrides[4]: expected keys and values, got something else");
         check(
             "policies: { stale_lane: { repair: settle } }",
-            "1:35 policies.stale_lane.repair: expected a list of `settle`, got `settle`",
+            "1:35 policies.stale_lane.repair: expected a list of one of `settle`, `abort`, \
+             `recover`, `reset`, `new`, got `settle`",
         );
         check(
             "policies: { stale_lane: { repair: [settle, settle] } }",
             "1:44 policies.stale_lane.repair[1]: `settle` is listed twice",
+        );
+    }
+
+    #[test]
+    fn what_costs_less_is_tried_first() {
+        check(
+            "policies: { hung_lane: { repair: [abort, reset, steer] } }",
+            "1:49 policies.hung_lane.repair[2]: `steer` costs less than `reset`; write it before",
         );
     }
 

@@ -13,9 +13,10 @@ const TEXT_BYTES_MAX: usize = 4096;
 
 /// A value, as far as any reader here looks at it. Containers are skipped, not kept: no depth
 /// of nesting costs stack.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) enum Loose<'de> {
     /// `null`.
+    #[default]
     Null,
     /// `true` or `false`.
     Bool(bool),
@@ -71,7 +72,7 @@ impl<'de> Loose<'de> {
     }
 }
 
-impl<'de> Deserialize<'de> for Loose<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(LooseVisitor)
     }

@@ -2,6 +2,26 @@
 //!
 //! Knows no policy and judges nothing. Message text is neither parsed, kept nor logged.
 
+mod backoff;
+mod call;
+mod conversation;
+mod device;
+mod encode;
+mod errand;
+mod fault;
+mod frame;
+mod hello;
+mod keeper;
+mod lanes;
+mod line;
+mod link;
+mod list;
+mod pinned;
+mod ready;
+mod socket;
 mod speak;
+mod target;
 
-pub use speak::{Call, CallError, Reply, Scope, Speak};
+pub use link::{IsRight, Link, LinkSettings};
+pub use speak::{Call, CallError, Hear, Reply, Scope, Speak};
+pub use target::{Credentials, Pin, Secret, Target};

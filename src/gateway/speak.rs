@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::model::{LiveLane, ProcessId, RpcFailure, RunId, SessionId, SessionKey};
+use super::target::Target;
+use crate::model::{EventLoop, LiveLane, ProcessId, Rpc, RpcFailure, RunId, SessionId, SessionKey};
 
 /// How far a connection reaches.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -13,6 +14,18 @@ pub enum Scope {
     Write,
     /// Resets sessions, and writes into chats.
     Admin,
+}
+
+impl Scope {
+    /// Returns the gateway's name for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Read => "operator.read",
+            Scope::Write => "operator.write",
+            Scope::Admin => "operator.admin",
+        }
+    }
 }
 
 /// A request that changes something.
@@ -89,10 +102,28 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
+/// Listens to the gateway from pass to pass, beside speaking with it.
+pub trait Hear: Speak {
+    /// Takes `target` from now on, or the reason why there is none.
+    fn aim(&mut self, target: Result<Target, RpcFailure>);
+
+    /// Returns what the gateway that is `process` tells: from the events heard since the last list
+    /// where that is young enough, else listed anew.
+    fn hear(&self, process: ProcessId) -> Rpc;
+
+    /// Returns how late the gateway's event loop is, by its own measure; `None` where it does not
+    /// tell (before 2026.5.7).
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no answer.
+    fn event_loop(&self) -> Result<Option<EventLoop>, RpcFailure>;
+}
+
 /// Speaks with the gateway that is `process`, and with no other: before anything is changed, the
 /// one at the other end is proven to be that one, and to work on the watched state directory.
 /// Every call is bounded in time and size.
-pub trait Speak {
+pub trait Speak: fmt::Debug {
     /// Returns its lanes, asked anew.
     ///
     /// # Errors

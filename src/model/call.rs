@@ -1,12 +1,15 @@
 //! Repairs of a lane that only the gateway itself can make.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ProcessId, RunId, SessionId, SessionKey, UnixMillis, Version};
+use super::{
+    LockStamp, ProcessId, Row, RunId, SessionId, SessionKey, Transcript, UnixMillis, Version,
+};
 
 /// One rung of the ladder of repairs, the least costly first.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -82,4 +85,22 @@ pub struct LaneCall {
     pub settle_within: Duration,
     /// What is said into the chat afterwards, if the user wants that.
     pub tell: Option<String>,
+}
+
+/// What is on disk of the lane of a call, at one instant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LaneSight {
+    /// When it was looked at.
+    pub at: UnixMillis,
+    /// Where its transcript is, by its row, else by its session id. The two need not agree: a reset of
+    /// 2026.4.15 changes the id and leaves the name.
+    pub file: Option<PathBuf>,
+    /// Its row, where stores are files.
+    pub row: Option<Row>,
+    /// The transcript that was judged. `None`: it was not looked at.
+    pub transcript: Option<Transcript>,
+    /// Its trajectory, likewise.
+    pub trajectory: Option<Transcript>,
+    /// All locks of the session that was judged.
+    pub locks: BTreeMap<PathBuf, LockStamp>,
 }

@@ -19,6 +19,7 @@ mod lane;
 mod ledger;
 mod lock;
 mod process;
+mod reach;
 mod reason;
 mod record;
 mod rpc;
@@ -38,8 +39,8 @@ pub use agent::{
     Agent, Bond, Contact, Cpu, End, EndKind, Member, Ownership, Peer, Place, Recent, Seen, Sign,
     Stdio,
 };
-pub use call::{LaneCall, Rung};
-pub use capability::{Capabilities, Effect, Reaches};
+pub use call::{LaneCall, LaneSight, Rung};
+pub use capability::{Capabilities, Configured, Deadline, Effect, Reaches, RunKind, Work};
 pub use evidence::Evidence;
 pub use family::{Argument, Family, Kind, Mark, Part, Pattern};
 pub use field::Field;
@@ -52,6 +53,7 @@ pub use lane::{Lane, LaneStatus, Residue, Row, Store, StoreFacts, Transcript};
 pub use ledger::{Descent, Ledger};
 pub use lock::{Claim, Lock, LockStamp, Payload};
 pub use process::{ProcessId, Sighting};
+pub use reach::{GatewayUrl, Given, SecretPlace};
 pub use reason::{ActReason, HoldReason};
 pub use record::{AcpxRecord, RecordMode};
 pub use rpc::{Answers, LiveLane, Rpc, RpcFailure, RpcFault, RunId};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Guarded, ProcessId, UnixMillis, span};
+use super::{Guarded, Policy, ProcessId, RpcFault, SessionKey, UnixMillis, Version, span};
 
 macro_rules! reasons {
     (
@@ -57,6 +57,16 @@ reasons! {
         /// stale_lane: nothing of the run has moved for long.
         Silent { quiet: Duration }
             => "silent", "no lock, task, child process or transcript growth for {}", span(*quiet);
+        /// stale_lane: the gateway itself knows of no run, on a version that knows of all.
+        NoActiveRun => "no_active_run", "the gateway itself says that no run is active, and it knows of all";
+        /// stale_lane: restart recovery has given it up for good.
+        Tombstoned => "tombstoned", "restart recovery has given it up, and refuses every message";
+        /// hung_lane: the run is alive and makes no progress.
+        NoProgress { quiet: Duration }
+            => "no_progress", "its run is alive, and nothing of it has moved for {}", span(*quiet);
+        /// held_lock: the live gateway holds the lock for a run that makes no progress.
+        HeldTooLong { age: Duration, limit: Duration, of: usize }
+            => "held_too_long", "the live gateway has held it for {}, longer than {}, without any progress{}", span(*age), span(*limit), oldest(*of);
         /// orphan_process: both ends of its input and output are closed for ever.
         Unreachable
             => "unreachable", "nobody can reach it any more: the other ends of its input and output are closed";
@@ -180,9 +190,86 @@ reasons! {
         /// Something in its tree must never be signalled.
         Guarded { by: Guarded } => "guarded", "{} {}", by.id, by.guard;
         /// A tool runs below it.
-        ToolRunning { id: ProcessId } => "tool_running", "a tool still runs below it, {id}; it is ended when that has ended";
+        ToolRunning { id: ProcessId } => "tool_running", "a tool still runs below it, {id}; judged again when that has ended";
         /// It uses processor time, or that is not known yet.
         NotIdle => "not_idle", "it is not known to be idle";
+        /// gateway_health: everything that could be seen of it is well.
+        GatewayWell => "gateway_well", "nothing is wrong with it";
+        /// gateway_health: something is, but not for long enough to be said.
+        NotForLong { what: &'static str, lasted: Duration, after: Duration }
+            => "not_for_long", "{what} for {}; reported after {}", span(*lasted), span(*after);
+        /// gateway_health: no gateway runs.
+        IsDown { since: UnixMillis, why: String } => "is_down", "down since {since}: {why}";
+        /// gateway_health: its process lives, and nobody can connect to it.
+        NotListening { since: UnixMillis } => "not_listening", "alive, and listening on no port since {since}";
+        /// gateway_health: its process does not run.
+        IsStopped { since: UnixMillis } => "is_stopped", "its process has been stopped since {since}, so it answers nobody";
+        /// gateway_health: it accepts connections and says nothing.
+        IsDeaf { since: UnixMillis } => "is_deaf", "it has accepted connections and answered nothing since {since}";
+        /// gateway_health: everything it does comes late.
+        EventLoopLate { p99: Duration, max: Duration }
+            => "event_loop_late", "its event loop is late, by {} ms in the worst 1 % of its turns and by {} ms at most",
+               p99.as_millis(), max.as_millis();
+        /// gateway_health: it starts over and over.
+        CrashLoop { starts: u32, over: Duration } => "crash_loop", "it started {starts} times within {}", span(*over);
+        /// gateway_health: there is more than one.
+        DuplicateGateways { pids: String } => "duplicate_gateways", "more than one gateway on this state directory or its port: {pids}";
+        /// gateway_health: its memory grows and grows.
+        MemoryGrows { from_mib: u64, to_mib: u64, over: Duration }
+            => "memory_grows", "its memory grew from {from_mib} to {to_mib} MiB within {}, and nothing of it was given back", span(*over);
+        /// gateway_health: children that nobody reaps.
+        ZombieChildren { count: u32 } => "zombie_children", "{count} of its children have ended and were not reaped";
+        /// gateway_health: it does not speak with us.
+        CannotAsk { fault: &'static str, text: String } => "cannot_ask", "it cannot be asked ({fault}): {text}";
+        /// The gateway does not answer over RPC.
+        RpcUnavailable { fault: RpcFault, text: String }
+            => "rpc_unavailable", "the gateway gives no answer over RPC ({}): {text}", fault.name();
+        /// The gateway was not asked.
+        RpcNotAsked { why: String } => "rpc_not_asked", "the gateway was not asked over RPC: {why}";
+        /// Gateway and disk, or two answers of the gateway, do not agree.
+        RpcDisagrees { about: &'static str }
+            => "rpc_disagrees", "what the gateway says and what is seen do not agree about {about}";
+        /// The gateway does not tell its version.
+        VersionUnknown => "version_unknown", "the gateway's version is not known; no repair over RPC is proven";
+        /// That version was not run for real.
+        VersionUntested { version: Version }
+            => "version_untested", "{version} was not run for real; no repair over RPC is proven on it";
+        /// The gateway says that a run is active.
+        RunActive => "run_active", "the gateway says that a run of it is active";
+        /// Nothing proves that its run is alive.
+        NotAlive => "not_alive", "nothing proves that a run of it is alive";
+        /// Nobody listened to its events, and there is no transcript to go by.
+        Unheard => "unheard", "there is no transcript to go by, and its events were not heard; a daemon that listens can judge it";
+        /// One of its own child processes works.
+        ChildActive { id: ProcessId }
+            => "child_active", "its child process {id} works, or is not known to be idle for long enough";
+        /// A lane that it spawned is still running.
+        WaitsForChild { child: SessionKey } => "waits_for_child", "it may be waiting for lane {child}, which is running";
+        /// The gateway itself ends such runs, and its time is not over.
+        GatewayRecovers { left: Duration }
+            => "gateway_recovers", "the gateway itself may still end this run; judged in {}", span(*left);
+        /// It may be compacting its transcript.
+        MayCompact { left: Duration } => "may_compact", "it may be compacting its transcript; judged in {}", span(*left);
+        /// Which run it is cannot be said.
+        RunUnknown { runs: usize }
+            => "run_unknown", "the gateway names {runs} active runs of it where it should name one; none is ended";
+        /// Which lane it is cannot be said.
+        LaneUnknown { lanes: usize } => "lane_unknown", "{lanes} lanes fit it, not one; none is touched";
+        /// A reset beside a held lock empties the conversation.
+        LockBesideReset { path: String }
+            => "lock_beside_reset", "a live process holds lock {path}: on this version a reset beside it would leave an empty conversation";
+        /// Every repair that may be used was tried, or does nothing here.
+        LadderDone { why: String, next: String } => "ladder_done", "no repair is left ({why}); {next}";
+        /// Another policy repairs the same lane.
+        JudgedElsewhere { by: Policy } => "judged_elsewhere", "{by} judges this lane, too, and goes first";
+        /// An older lock of the same gateway goes first.
+        BehindOlderLock { path: String }
+            => "behind_older_lock", "the same gateway has held {path} for longer, and that one goes first";
+        /// Restart recovery resumes one session after the other, and another one hangs.
+        Starved { by: SessionKey }
+            => "starved", "restart recovery resumes one session after the other, and lane {by} holds its place; once the hung run of that lane is aborted, this one recovers";
+        /// Restart recovery has given it up, and `recover` may not be used.
+        GivenUp { cure: &'static str } => "given_up", "restart recovery has given it up, and refuses every message; {cure}";
         /// The user paused everything.
         Paused { until: UnixMillis } => "paused", "paused until {until}";
         /// The user protects it.
@@ -206,6 +293,8 @@ impl HoldReason {
             HoldReason::StartGrace { left }
             | HoldReason::ResumeGrace { left }
             | HoldReason::ClockGrace { left }
+            | HoldReason::GatewayRecovers { left }
+            | HoldReason::MayCompact { left }
             | HoldReason::CoolingDown { left } => Some(*left),
             HoldReason::TooYoung { age: so_far, after }
             | HoldReason::ClosedRecently { ago: so_far, after }
@@ -214,6 +303,14 @@ impl HoldReason {
             }
             _ => None,
         }
+    }
+}
+
+/// Says of the lock that goes first how many there are.
+fn oldest(of: usize) -> String {
+    match of {
+        0 | 1 => String::new(),
+        _ => format!("; it is the oldest of {of} such locks"),
     }
 }
 

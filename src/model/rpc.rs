@@ -188,4 +188,61 @@ impl RpcFault {
             RpcFault::Internal => "internal",
         }
     }
+
+    /// Returns what the user can do about it, one clause.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            RpcFault::Refused => "start the gateway, or set gateway.url if it listens elsewhere",
+            RpcFault::Deaf => {
+                "the gateway is stopped or its event loop is blocked; look at its log, and restart it \
+                 if it stays so"
+            }
+            RpcFault::Unavailable => "nothing to do: it is asked again when it is ready",
+            RpcFault::NoCredentials => "set gateway.token_file or gateway.token_env",
+            RpcFault::Unauthorized => {
+                "set gateway.token_file or gateway.token_env to what the gateway uses; it is tried \
+                 again when that changes"
+            }
+            RpcFault::PairingRequired => {
+                "approve the device on the gateway: `openclaw devices list`, then `openclaw devices \
+                 approve`"
+            }
+            RpcFault::MissingScope => {
+                "give the credentials the missing scope, or leave the repairs that need it off"
+            }
+            RpcFault::ProtocolMismatch => {
+                "use a clawarden that knows this gateway's protocol; until then it is watched from \
+                 outside only"
+            }
+            RpcFault::NotAGateway => {
+                "look at what listens there, and set gateway.url to the gateway's own port"
+            }
+            RpcFault::WrongGateway => {
+                "set gateway.url to the gateway of this state directory, or watch the other one's"
+            }
+            RpcFault::Closed => "nothing to do: it is connected again",
+            RpcFault::TooLarge => {
+                "thin out its sessions (`openclaw sessions cleanup`); until then it is watched from \
+                 outside only"
+            }
+            RpcFault::Unsupported => "nothing to do: this gateway version cannot do it",
+            RpcFault::Refusal => "look at the lane again; what was judged has changed",
+            RpcFault::Internal => "look at clawarden's own state directory and limits",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_fault_has_a_name_and_a_next_step_of_its_own() {
+        let names: BTreeSet<_> = RpcFault::ALL.iter().map(|fault| fault.name()).collect();
+        let steps: BTreeSet<_> = RpcFault::ALL.iter().map(|fault| fault.advice()).collect();
+        assert_eq!((names.len(), steps.len()), (RpcFault::ALL.len(), RpcFault::ALL.len()));
+    }
 }

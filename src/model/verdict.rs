@@ -138,6 +138,16 @@ pub struct Verdict {
     pub evidence: Evidence,
 }
 
+impl Verdict {
+    /// Returns true if it is remembered until the next look: it is wrong or nearly wrong, or it is
+    /// something of the gateway that has not lasted for long enough to be said.
+    #[must_use]
+    pub fn is_noted(&self) -> bool {
+        let is_well = matches!(self.decision, Decision::Hold(HoldReason::GatewayWell));
+        self.suspect || (self.policy == Policy::GatewayHealth && !is_well)
+    }
+}
+
 /// How many looks must agree before something is done.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Looks {

@@ -21,6 +21,9 @@ impl Version {
     /// The first version that looks for agents it left behind, those of its own wrapper (read in
     /// 2026.5.28 to 2026.7.1).
     pub const REAPS_AGENTS: Version = Version::new(2026, 5, 28);
+    /// The first version on which a reset was seen not to be undone by the run that it ends: up to
+    /// 2026.5.7 that one wrote the old session id back; those in between were not run.
+    pub const RESETS_CLEANLY: Version = Version::new(2026, 7, 1);
     /// The oldest version that was run for real.
     pub const OLDEST_TESTED: Version = Version::new(2026, 3, 24);
     /// The newest version whose file stores were run for real.

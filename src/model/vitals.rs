@@ -26,11 +26,13 @@ pub struct Child {
 /// What is seen of the gateway's process over time.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Vitals {
+    /// Its state letter, such as `T` if it was stopped.
+    pub state: Option<char>,
     /// Its resident memory in bytes.
     pub resident: Option<u64>,
     /// The least resident memory in each of the last windows of five minutes, oldest first, in bytes.
     pub memory_lows: Vec<u64>,
-    /// Children that have ended and were not reaped.
+    /// Children that have ended and were not reaped. Always none on macOS.
     pub zombies: u32,
     /// When gateways of this state directory were seen to start, oldest first, within an hour.
     pub starts: Vec<UnixMillis>,

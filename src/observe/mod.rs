@@ -1,5 +1,6 @@
 //! Looks at the world. Changes nothing, judges nothing.
 
+mod access;
 pub mod acp;
 mod agents;
 mod byte_lock;
@@ -17,7 +18,9 @@ pub mod process;
 mod settings;
 pub mod sqlite;
 mod tasks;
+mod vitals;
 pub mod watch;
 
+pub use access::Access;
 pub use memory::{Memory, memory};
-pub use observer::{ObserveError, Observer, PROC, Sought, Variables};
+pub use observer::{LanePlace, ObserveError, Observer, PROC, Sought, Variables};

@@ -19,13 +19,17 @@ use super::locate::{Install, StoreRef, session_folders, stores};
 use super::process::{Process, Table};
 use super::settings::Settings;
 use super::tasks;
+use super::vitals::{self, Watch};
 use crate::model::{
     AgentId, BootId, Era, Family, Gap, Host, Lane, LaneStatus, Ledger, ProcessId, Rpc, SessionKey,
     Sighting, Snapshot, Source, Status, UnixMillis, Vitals,
 };
 
+mod access;
+mod lane;
 mod processes;
 
+pub use lane::LanePlace;
 use processes::Beside;
 
 /// The kernel's own process table.
@@ -53,6 +57,7 @@ pub struct Observer {
     leases: LeaseReader,
     workspaces: WorkspaceReader,
     records: RecordReader,
+    watch: Option<Watch>,
     /// Which processes were seen below a gateway. Kept by whoever owns the observer.
     pub ledger: Ledger,
     /// What the agents were judged beside, for looking at one of them again.
@@ -74,6 +79,8 @@ pub struct Sought {
     pub families: Vec<Family>,
     /// Over how long processor times are wanted.
     pub window: Duration,
+    /// Whether it is wanted how the gateway's process is doing.
+    pub vitals: bool,
 }
 
 /// Why there is no snapshot at all.
@@ -106,6 +113,7 @@ impl Observer {
             leases: LeaseReader::default(),
             workspaces: WorkspaceReader::default(),
             records: RecordReader::default(),
+            watch: None,
             ledger: Ledger::default(),
             beside: None,
         }
@@ -121,6 +129,7 @@ impl Observer {
         self.agents.set_families(sought.families);
         self.agents.set_window(sought.window);
         self.start_grace = sought.start_grace;
+        self.watch = sought.vitals.then(|| self.watch.take().unwrap_or_default());
     }
 
     /// Looks closely at the process under this pid too, whatever it is.
@@ -184,6 +193,7 @@ impl Observer {
         gaps.append(&mut sight.gaps);
         let process = sight.gateway.process.map(|process| process.id);
         self.renew_ledger(&host, process, is_fresh, now);
+        let vitals = self.vitals(&sight, now);
         let agents = self.look_at_agents(&era, &host, &sight, &mut gaps, now);
         let open_subagents = self.open_subagents(&era, &lanes, &mut gaps, now);
         let task_lanes = self.task_lanes(&era, &lanes, sight.gateway.status, &mut gaps, now);
@@ -202,7 +212,7 @@ impl Observer {
             agents,
             rpc: Rpc::NotAsked("nobody asked it".to_owned()),
             children: Vec::new(),
-            vitals: Vitals::default(),
+            vitals,
             log: Vec::new(),
             gaps,
         })
@@ -226,6 +236,11 @@ impl Observer {
             token: &|| None,
         };
         identify(&scene, &mut self.version)
+    }
+
+    fn vitals(&mut self, sight: &Sight, now: UnixMillis) -> Vitals {
+        let scene = vitals::Scene { table: &self.table, sight, ledger: &self.ledger, now };
+        self.watch.as_mut().map(|watch| watch.look(&scene)).unwrap_or_default()
     }
 
     /// In the SQLite era, and where the era is not understood, session files are dead data.

@@ -15,7 +15,10 @@ pub(super) fn note(verdict: &Verdict) -> VerdictNote<'_> {
         subject: &verdict.subject,
         decision: verdict.decision.name(),
         code: verdict.decision.code(),
-        text: verdict.decision.text(),
+        text: match report::next(verdict) {
+            Some(next) => format!("{}; {next}", verdict.decision.text()),
+            None => verdict.decision.text(),
+        },
     }
 }
 

@@ -11,8 +11,8 @@ use super::settings::{Confirm, Limits};
 /// hours to show: the row must first grow old again.
 const MEMORY: Duration = Duration::from_secs(86_400);
 
-/// Returns the history after a look: what is suspect is remembered with its looks counted, what
-/// is not is forgotten, unless it was acted on within a day.
+/// Returns the history after a look: what is wrong, or may become so, is remembered with its looks
+/// counted, what is not is forgotten, unless it was acted on within a day.
 #[must_use]
 pub fn remember(
     mut history: History,
@@ -22,7 +22,7 @@ pub fn remember(
     now: UnixMillis,
 ) -> History {
     let mut subjects = BTreeMap::new();
-    for verdict in verdicts.iter().filter(|verdict| verdict.suspect) {
+    for verdict in verdicts.iter().filter(|verdict| verdict.is_noted()) {
         let key = (verdict.policy, verdict.subject.clone());
         let earlier = history.subjects.remove(&key);
         subjects.insert(key, look(earlier, verdict, confirm, now));

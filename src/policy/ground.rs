@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::model::{Era, GatewayProcess, HoldReason, Snapshot, Source, Status, UnixMillis};
+use crate::model::{
+    Answers, Capabilities, Era, GatewayProcess, HoldReason, Rpc, Snapshot, Source, Status,
+    UnixMillis, Version,
+};
 
 use super::Context;
 
@@ -12,8 +15,60 @@ use super::Context;
 /// to 2026.6.7 finds interrupted sessions only through their dead locks, and every later one
 /// reads the rows as they are.
 pub(super) fn ground(context: Context<'_>) -> Result<GatewayProcess, HoldReason> {
+    files_may_change(&context.snapshot.gateway.era)?;
+    whatever_repairs(context)
+}
+
+/// What a repair over RPC stands on.
+#[derive(Clone, Debug)]
+pub(super) struct Reach<'a> {
+    /// The gateway process under which it is judged.
+    pub(super) process: GatewayProcess,
+    /// What it answered.
+    pub(super) answers: &'a Answers,
+    /// Its version, by its own word.
+    pub(super) version: Version,
+    /// What holds for that version.
+    pub(super) facts: Capabilities,
+}
+
+/// Returns what a repair over RPC may stand on, or why there is none. In every era that is
+/// understood: the gateway changes its own state itself.
+pub(super) fn reach(context: Context<'_>) -> Result<Reach<'_>, HoldReason> {
     let snapshot = context.snapshot;
-    era(&snapshot.gateway.era)?;
+    understood(&snapshot.gateway.era)?;
+    let process = whatever_repairs(context)?;
+    let answers = match &snapshot.rpc {
+        Rpc::NotAsked(why) => return Err(HoldReason::RpcNotAsked { why: why.clone() }),
+        Rpc::Failed(failure) => {
+            let text = failure.text.clone();
+            return Err(HoldReason::RpcUnavailable { fault: failure.fault, text });
+        }
+        Rpc::Answered(answers) => answers.as_ref(),
+    };
+    if !answers.is_complete {
+        let reason = "the gateway's list of lanes was cut".to_owned();
+        return Err(HoldReason::Gap { source: "rpc", reason });
+    }
+    let version = version(answers, snapshot)?;
+    let facts = Capabilities::of(version);
+    if !facts.is_tested {
+        return Err(HoldReason::VersionUntested { version });
+    }
+    Ok(Reach { process, answers, version, facts })
+}
+
+/// The gateway's own word counts, and nothing else that is known may contradict it.
+fn version(answers: &Answers, snapshot: &Snapshot) -> Result<Version, HoldReason> {
+    let said = answers.version.ok_or(HoldReason::VersionUnknown)?;
+    match snapshot.gateway.version {
+        Some(seen) if seen != said => Err(HoldReason::RpcDisagrees { about: "the version" }),
+        _ => Ok(said),
+    }
+}
+
+fn whatever_repairs(context: Context<'_>) -> Result<GatewayProcess, HoldReason> {
+    let snapshot = context.snapshot;
     for source in [Source::Host, Source::Processes, Source::Gateway] {
         if let Some(gap) = snapshot.gap(source) {
             return Err(HoldReason::Gap { source: source.name(), reason: gap.reason.clone() });
@@ -28,10 +83,16 @@ pub(super) fn ground(context: Context<'_>) -> Result<GatewayProcess, HoldReason>
     Ok(process)
 }
 
-fn era(era: &Era) -> Result<(), HoldReason> {
+fn files_may_change(era: &Era) -> Result<(), HoldReason> {
     match era {
-        Era::Files | Era::Hybrid => Ok(()),
         Era::Sqlite => Err(HoldReason::EraReadOnly),
+        _ => understood(era),
+    }
+}
+
+fn understood(era: &Era) -> Result<(), HoldReason> {
+    match era {
+        Era::Files | Era::Hybrid | Era::Sqlite => Ok(()),
         Era::Newer { .. } => Err(HoldReason::EraNewer),
         Era::Unknown { .. } => Err(HoldReason::EraUnknown),
     }

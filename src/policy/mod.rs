@@ -5,10 +5,15 @@
 mod clock;
 mod dead_lock;
 pub mod families;
+mod gateway_health;
 mod ground;
+mod held_lock;
 mod holder;
+mod hung_lane;
+mod ladder;
 mod pattern;
 mod process;
+mod run;
 pub mod settings;
 mod stale_lane;
 
@@ -18,9 +23,14 @@ pub use pattern::LanePattern;
 pub use process::still_to_end;
 pub use settings::Policies;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{History, Mode, Snapshot, Verdict};
+use crate::model::{
+    Action, Decision, History, HoldReason, Mode, Policy, SessionKey, Snapshot, Verdict,
+};
+
+use run::Lanes;
 
 /// What every rule is given.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +59,49 @@ pub fn evaluate(context: Context<'_>, policies: &Policies) -> Vec<Verdict> {
     if policies.dead_lock.mode != Mode::Off {
         verdicts.extend(dead_lock::evaluate(context, &policies.dead_lock));
     }
+    let lanes = Lanes::of(context.snapshot);
     if policies.stale_lane.mode != Mode::Off || !policies.overrides.is_empty() {
         verdicts.extend(stale_lane::evaluate(context, policies));
     }
+    verdicts.extend(runs(context, policies, &lanes));
     verdicts.extend(process::evaluate(context, policies));
+    if policies.gateway_health.mode != Mode::Off {
+        verdicts.extend(gateway_health::evaluate(context, policies.gateway_health));
+    }
+    one_repair_per_lane(&mut verdicts);
     verdicts
+}
+
+/// Runs that are alive: by their locks, and by their lanes.
+fn runs(context: Context<'_>, policies: &Policies, lanes: &Lanes<'_>) -> Vec<Verdict> {
+    let rule = &policies.held_lock;
+    let held = match rule.mode {
+        Mode::Off => Vec::new(),
+        Mode::Observe | Mode::Enforce => held_lock::held(context, rule, lanes),
+    };
+    let mut verdicts = held_lock::evaluate(context, rule, &held);
+    if policies.hung_lane.mode != Mode::Off || !policies.overrides.is_empty() {
+        let owners = held_lock::Owners::of(rule, &held);
+        verdicts.extend(hung_lane::evaluate(context, policies, lanes, &owners));
+    }
+    verdicts
+}
+
+/// Whatever the rules say, no lane is repaired twice in one pass: the first keeps its repair.
+fn one_repair_per_lane(verdicts: &mut [Verdict]) {
+    let mut repaired: BTreeMap<SessionKey, Policy> = BTreeMap::new();
+    for verdict in verdicts {
+        let Decision::Act(action, _) = &verdict.decision else { continue };
+        let key = match action {
+            Action::Settle(edit) => &edit.key,
+            Action::CallLane(call) => &call.key,
+            Action::ReleaseLock { .. } | Action::EndTree(_) => continue,
+        };
+        match repaired.get(key) {
+            Some(by) => verdict.decision = Decision::Hold(HoldReason::JudgedElsewhere { by: *by }),
+            None => {
+                repaired.insert(key.clone(), verdict.policy);
+            }
+        }
+    }
 }

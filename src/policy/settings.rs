@@ -30,6 +30,19 @@ pub struct Policies {
 }
 
 impl Policies {
+    /// Returns the settings of `hung_lane` for one lane: every override that matches, applied in
+    /// order.
+    #[must_use]
+    pub fn hung_lane_for(&self, key: &SessionKey) -> HungLane {
+        let mut settings = self.hung_lane.clone();
+        let matching = self.overrides.iter().filter(|entry| entry.lane.matches(key));
+        for change in matching.filter_map(|entry| entry.hung_lane) {
+            settings.mode = change.mode.unwrap_or(settings.mode);
+            settings.after = change.after.unwrap_or(settings.after);
+        }
+        settings
+    }
+
     /// Returns the settings of `stale_lane` for one lane: every override that matches, applied
     /// in order. Its `silence` never goes further than its `mode`.
     #[must_use]
@@ -65,6 +78,8 @@ pub struct StaleLane {
 pub enum LaneRepair {
     /// Write the end of the dead run into its row, nothing else.
     Settle,
+    /// Ask the gateway.
+    Ask(Rung),
 }
 
 /// Settings of the policy `dead_lock`.
@@ -187,6 +202,12 @@ pub struct HeldLock {
 pub struct GatewayHealth {
     /// Whether it is looked at.
     pub mode: Mode,
+    /// How long it must have been down, deaf, late or unwilling to speak.
+    pub after: Duration,
+    /// How many starts in 15 minutes are not yet a crash loop.
+    pub starts: u32,
+    /// How many children that nobody reaped are not yet too many.
+    pub zombies: u32,
 }
 
 /// A bound on processor time.
@@ -205,6 +226,8 @@ pub struct Override {
     pub lane: LanePattern,
     /// What is different for them; `None`: nothing.
     pub stale_lane: Option<StaleLaneOverride>,
+    /// What is different for them; `None`: nothing.
+    pub hung_lane: Option<HungLaneOverride>,
 }
 
 /// Other settings of `stale_lane`. `None` leaves what was.
@@ -216,6 +239,15 @@ pub struct StaleLaneOverride {
     pub after: Option<Duration>,
     /// How far the proof by silence may go.
     pub silence: Option<Mode>,
+}
+
+/// Other settings of `hung_lane`. `None` leaves what was.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct HungLaneOverride {
+    /// How far the policy may go.
+    pub mode: Option<Mode>,
+    /// How long nothing of the run must have moved.
+    pub after: Option<Duration>,
 }
 
 fn lesser(a: Mode, b: Mode) -> Mode {
@@ -266,7 +298,12 @@ pub(crate) fn sample() -> Policies {
             repair: vec![Rung::Abort],
             tell: false,
         },
-        gateway_health: GatewayHealth { mode: Mode::Observe },
+        gateway_health: GatewayHealth {
+            mode: Mode::Observe,
+            after: Duration::from_secs(120),
+            starts: 3,
+            zombies: 50,
+        },
         overrides: Vec::new(),
     }
 }
@@ -286,12 +323,30 @@ mod tests {
     #[test]
     fn every_matching_override_applies_and_the_last_wins() {
         let silent = StaleLaneOverride { silence: Some(Mode::Off), ..Default::default() };
-        let silent = Override { lane: LanePattern::new("*"), stale_lane: Some(silent) };
+        let silent =
+            Override { lane: LanePattern::new("*"), stale_lane: Some(silent), hung_lane: None };
         let policies =
             policies(vec![after("agent:*", HOUR), silent, after("agent:*:cron:*", 2 * HOUR)]);
         let cron = policies.stale_lane_for(&"agent:main:cron:1".into());
         assert_eq!((cron.after, cron.silence, cron.mode), (2 * HOUR, Mode::Off, Mode::Enforce));
         assert_eq!(policies.stale_lane_for(&"agent:main:main".into()).after, HOUR);
+    }
+
+    #[test]
+    fn hung_lane_has_overrides_of_its_own() {
+        let change = |mode, after| Override {
+            lane: LanePattern::new("agent:*:cron:*"),
+            stale_lane: None,
+            hung_lane: Some(HungLaneOverride { mode, after }),
+        };
+        let policies = policies(vec![
+            change(None, Some(HOUR)),
+            change(Some(Mode::Off), None),
+            after("agent:*", 2 * HOUR),
+        ]);
+        let cron = policies.hung_lane_for(&"agent:main:cron:1".into());
+        assert_eq!((cron.mode, cron.after), (Mode::Off, HOUR));
+        assert_eq!(policies.hung_lane_for(&"agent:main:main".into()), policies.hung_lane);
     }
 
     #[test]
@@ -306,7 +361,7 @@ mod tests {
 
     fn after(lane: &str, after: Duration) -> Override {
         let change = StaleLaneOverride { after: Some(after), ..Default::default() };
-        Override { lane: LanePattern::new(lane), stale_lane: Some(change) }
+        Override { lane: LanePattern::new(lane), stale_lane: Some(change), hung_lane: None }
     }
 
     fn policies(overrides: Vec<Override>) -> Policies {

@@ -33,6 +33,12 @@ pub(crate) fn entry_lines(
     if !facts.is_empty() {
         writeln!(out, "  {}", escape(&facts))?;
     }
+    for said in logged(verdict) {
+        writeln!(out, "  its log: {}", escape(said))?;
+    }
+    if let Some(next) = next(verdict) {
+        writeln!(out, "  next: {}", escape(next))?;
+    }
     let Some(done) = &entry.done else { return Ok(()) };
     if let Some(note) = &done.note {
         writeln!(out, "  {}", escape(note))?;
@@ -46,6 +52,17 @@ pub(crate) fn entry_lines(
         }
         _ => Ok(()),
     }
+}
+
+/// What a person can do about it, where the rule itself knows.
+pub(crate) fn next(verdict: &Verdict) -> Option<&str> {
+    verdict.evidence.0.get("next").and_then(Value::as_str)
+}
+
+/// What the gateway's log says about it.
+fn logged(verdict: &Verdict) -> impl Iterator<Item = &str> {
+    let lines = verdict.evidence.0.get("log").and_then(Value::as_array);
+    lines.into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// A process cannot be brought back; its record can.
@@ -75,6 +92,9 @@ fn headline(entry: &Entry) -> (String, Tone) {
             (Some(HEALTHY), _) => (HEALTHY.to_owned(), Tone::Good),
             (Some(word), _) => (format!("{word}:"), Tone::Good),
             (None, HoldReason::NotConfirmed { .. }) => ("to be confirmed:".to_owned(), Tone::Doubt),
+            (None, _) if entry.verdict.subject.kind == SubjectKind::Gateway => {
+                ("problem:".to_owned(), Tone::Bad)
+            }
             (None, _) => ("hold".to_owned(), Tone::Doubt),
         },
         (Decision::Observe(action, _), _) => {
@@ -110,7 +130,9 @@ pub(super) fn calm(verdict: &Verdict) -> Option<&'static str> {
         Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => return None,
     };
     Some(match (verdict.subject.kind, why) {
-        (SubjectKind::Lane | SubjectKind::Lock | SubjectKind::Gateway, _) => HEALTHY,
+        (SubjectKind::Lane | SubjectKind::Lock, _)
+        | (SubjectKind::Gateway, HoldReason::GatewayWell) => HEALTHY,
+        (SubjectKind::Gateway, _) => "watched",
         (SubjectKind::Process, HoldReason::PartOfTree { .. }) => SAME_TREE,
         (SubjectKind::Process, HoldReason::ContactKept) => "in use",
         (SubjectKind::Process, HoldReason::OtherStateDir { .. }) => "not ours",
@@ -151,7 +173,14 @@ fn facts(verdict: &Verdict) -> String {
             facts.extend(mib.map(|mib| format!("{mib} MiB")));
             facts.extend(text("session").map(|key| format!("session {key}")));
         }
-        SubjectKind::Gateway => {}
+        SubjectKind::Gateway => {
+            let number = |name: &str| verdict.evidence.0.get(name).and_then(Value::as_u64);
+            facts.extend(number("pid").map(|pid| format!("pid {pid}")));
+            facts.extend(seconds("lasted_s").map(|lasted| format!("so for {lasted}")));
+            facts.extend(number("resident_mib").map(|mib| format!("{mib} MiB")));
+            facts.extend(text("process").map(str::to_owned));
+            facts.extend(text("without").map(|without| format!("meanwhile {without}")));
+        }
     }
     facts.join(", ")
 }
@@ -171,5 +200,23 @@ fn below(verdict: &Verdict) -> String {
     match tree.map_or(0, |tree| tree.len().saturating_sub(1)) {
         0 => String::new(),
         count => format!(" and {count} below it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_up_to_sixty_characters() {
+        for (command, want) in [
+            (String::new(), String::new()),
+            ("x".repeat(60), "x".repeat(60)),
+            ("x".repeat(61), "x".repeat(60) + "…"),
+            ("ä".repeat(60), "ä".repeat(60)),
+            ("ä".repeat(60) + "\u{1b}[2J", "ä".repeat(60) + "…"),
+        ] {
+            assert_eq!(beginning(&command), want, "{}", escape(&command));
+        }
     }
 }

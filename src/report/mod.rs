@@ -11,7 +11,7 @@ use crate::model::{
 
 pub use json::json;
 pub(crate) use json::{action, entry, gateway};
-pub(crate) use lines::entry_lines;
+pub(crate) use lines::{entry_lines, next};
 pub use text::{Paint, text};
 pub(crate) use text::{gateway_line, gateway_words, quoted, shortened, status_line};
 

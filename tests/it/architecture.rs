@@ -35,17 +35,17 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("clock", &["model"]),
     ("logging", &["text"]),
     ("config", &["model", "plan", "policy"]),
-    ("observe", &["error", "format", "model", "text"]),
-    ("gateway", &["model"]),
-    ("act", &["clock", "format", "model"]),
+    ("observe", &["error", "format", "gateway", "model", "text"]),
+    ("gateway", &["clock", "format", "model", "text"]),
+    ("act", &["clock", "format", "gateway", "model"]),
     ("journal", &["model"]),
     ("report", &["exit", "model", "text"]),
     ("daemon", &["exit", "model", "observe", "text"]),
     (
         "pass",
         &[
-            "act", "clock", "config", "error", "journal", "model", "observe", "plan", "policy",
-            "report", "text",
+            "act", "clock", "config", "error", "gateway", "journal", "model", "observe", "plan",
+            "policy", "report", "text",
         ],
     ),
     (

@@ -27,7 +27,7 @@ const WORK: &str = "CLAWARDEN_IT_WORK";
 const KILL_BEFORE: &str = "CLAWARDEN_IT_KILL_BEFORE";
 const PROC_ROOT: &str = "CLAWARDEN_IT_PROC_ROOT";
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step::Begin,
     Step::WriteAside,
     Step::TakeStoreLock,
@@ -38,6 +38,7 @@ const STEPS: [Step; 12] = [
     Step::Terminate,
     Step::Continue,
     Step::Kill,
+    Step::Call,
     Step::Verify,
     Step::Conclude,
 ];
@@ -54,7 +55,7 @@ fn release(step: Step) -> Option<&'static str> {
         Step::Begin | Step::Move => Some("changed"),
         Step::Compare | Step::Remove | Step::Verify | Step::Conclude => Some("done"),
         Step::WriteAside | Step::TakeStoreLock => None,
-        Step::Stop | Step::Terminate | Step::Continue | Step::Kill => None,
+        Step::Stop | Step::Terminate | Step::Continue | Step::Kill | Step::Call => None,
     }
 }
 
@@ -62,7 +63,7 @@ fn settle(step: Step) -> Option<&'static str> {
     match step {
         Step::Begin | Step::WriteAside | Step::TakeStoreLock | Step::Move => Some("changed"),
         Step::Compare | Step::Remove | Step::Verify | Step::Conclude => Some("done"),
-        Step::Stop | Step::Terminate | Step::Continue | Step::Kill => None,
+        Step::Stop | Step::Terminate | Step::Continue | Step::Kill | Step::Call => None,
     }
 }
 
@@ -71,7 +72,7 @@ fn undo_of_release(step: Step) -> Option<&'static str> {
         Step::Begin | Step::WriteAside | Step::Move => Some("changed"),
         Step::Conclude => Some("done"),
         Step::TakeStoreLock | Step::Compare | Step::Remove | Step::Verify => None,
-        Step::Stop | Step::Terminate | Step::Continue | Step::Kill => None,
+        Step::Stop | Step::Terminate | Step::Continue | Step::Kill | Step::Call => None,
     }
 }
 
@@ -80,7 +81,7 @@ fn undo_of_settle(step: Step) -> Option<&'static str> {
         Step::Begin | Step::WriteAside | Step::TakeStoreLock | Step::Move => Some("changed"),
         Step::Compare | Step::Remove | Step::Conclude => Some("done"),
         Step::Verify => None,
-        Step::Stop | Step::Terminate | Step::Continue | Step::Kill => None,
+        Step::Stop | Step::Terminate | Step::Continue | Step::Kill | Step::Call => None,
     }
 }
 

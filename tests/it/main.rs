@@ -8,6 +8,9 @@ mod cli;
 mod crash;
 mod hostile;
 mod process;
+#[cfg(target_os = "linux")]
+#[path = "../live/proxy.rs"]
+mod proxy;
 mod race;
 mod readme;
 mod scenario;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use clawarden::act::{Actuator, NoCensus, Quarantine, Reach};
+use clawarden::act::{Actuator, NoCensus, NoLaneCensus, Quarantine, Reach};
 use clawarden::clock::Clock;
 use clawarden::format::read_row;
 use clawarden::model::{
@@ -40,6 +40,8 @@ fn perform(quarantine: &Path, id: i64, action: &Action) -> Option<Outcome> {
         own: None,
         is_alive: &|_| true,
         census: &NoCensus,
+        speak: None,
+        lanes: &NoLaneCensus,
         hurry: &|| false,
         wait: &|_| {},
         before: &|_| {},

@@ -27,6 +27,7 @@ mod lane;
 mod owner;
 mod process;
 mod provider;
+mod proxy;
 mod report;
 mod wait;
 mod watchdog;

@@ -1,6 +1,9 @@
 //! What the gateway does about a subject by itself, and what a person can do next.
 
-use crate::model::{ActReason, Decision, HoldReason, Policy, ProcessId, Status, Version, span};
+use crate::model::{
+    ActReason, Capabilities, Configured, Decision, HoldReason, Policy, ProcessId, Status, Version,
+    span,
+};
 use crate::report::{self, Entry, PassReport};
 
 /// What this version repairs by itself, and when: measured on 2026.3.24, 4.15, 5.7, 5.28, 6.11,
@@ -37,7 +40,15 @@ pub(super) fn gateway_repairs(report: &PassReport, entry: &Entry) -> String {
         }
         (Policy::LeakedProcess, _) => "keeps it for as long as it runs itself".to_owned(),
         (Policy::RunawayAgent, _) => "sets no limit to what an agent uses".to_owned(),
-        (Policy::HungLane | Policy::HeldLock, _) => "not known yet".to_owned(),
+        (Policy::HungLane | Policy::HeldLock, Some(version)) => {
+            let locks = entry.verdict.policy == Policy::HeldLock;
+            Capabilities::of(version).says_itself(locks, Configured::default())
+        }
+        (Policy::HungLane | Policy::HeldLock, None) => {
+            "its version is not known; from 2026.5.28 to 2026.7.1 it ends a run without progress \
+             after 6m, earlier ones hardly ever do"
+                .to_owned()
+        }
         (Policy::GatewayHealth, _) => "does not watch itself".to_owned(),
     }
 }
@@ -72,6 +83,9 @@ fn enforce(entry: &Entry, reason: &ActReason) -> String {
 fn held(report: &PassReport, entry: &Entry, why: &HoldReason) -> String {
     let id = report::quoted(&entry.verdict.subject.id);
     let command = &report.invocation;
+    if let Some(next) = report::next(&entry.verdict) {
+        return next.to_owned();
+    }
     match why {
         HoldReason::NotConfirmed { needed, .. } => format!(
             "{command} run --once looks {needed} times and then repairs it; the daemon does so, too"

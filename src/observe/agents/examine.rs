@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::observe::acp::signs::{self, Candidate};
 use crate::observe::locate::Watched;
-use crate::observe::process::{Facts, Process, Sockets};
+use crate::observe::process::{Facts, Inspection, Inspector, Process, Sockets};
 use crate::text;
 
 /// `npx` is npm, a shell, and what was asked for (measured on 2026.4.15).
@@ -27,11 +27,13 @@ pub(super) struct Examination<'a> {
     scene: &'a Scene<'a>,
     forest: &'a Forest<'a>,
     sockets: &'a Sockets,
+    inspector: &'a Inspector,
     /// Ourselves and everything above us.
     own: BTreeSet<i32>,
     /// The control groups of the gateway and of ourselves.
     groups: Groups,
-    facts: BTreeMap<i32, Option<Result<Facts, String>>>,
+    /// Those that were read already; `None` for what has ended, or is another one by now.
+    members: BTreeMap<i32, Option<Member>>,
 }
 
 #[derive(Debug)]
@@ -45,26 +47,31 @@ impl<'a> Examination<'a> {
         scene: &'a Scene<'a>,
         forest: &'a Forest<'a>,
         sockets: &'a Sockets,
+        inspector: &'a Inspector,
     ) -> Examination<'a> {
         let ourselves = i32::try_from(std::process::id()).ok().filter(|_| scene.table.is_live());
         let above = |pid| scene.table.ancestors(pid).into_iter().map(|process| process.id.pid);
         let own = ourselves.into_iter().flat_map(|pid| std::iter::once(pid).chain(above(pid)));
         let group = |pid: Option<i32>| {
             let pid = pid.ok_or("there is none")?;
-            scene.table.control_group(pid).map_err(|error| error.to_string())
+            inspector.process(pid).control_group().map_err(|error| error.to_string())
         };
         let groups =
             Groups { gateway: group(scene.gateway.map(|id| id.pid)), own: group(ourselves) };
-        Examination { scene, forest, sockets, own: own.collect(), groups, facts: BTreeMap::new() }
+        let (own, members) = (own.collect(), BTreeMap::new());
+        Examination { scene, forest, sockets, inspector, own, groups, members }
     }
 
     /// Returns what is seen of `process`; `None` if it has ended, or is another one by now.
     pub(super) fn agent(&mut self, process: &Process, known: &Known) -> Option<Agent> {
-        let facts = self.facts(process)?;
-        let scene = self.scene;
         let pid = process.id.pid;
-        let cwd = scene.table.cwd(pid).map_err(|error| error.to_string());
-        let (ownership, named) = self.ownership(process, known, &cwd);
+        let at = self.inspector.process(pid);
+        let facts = facts(process, &at)?;
+        let member = self.read(process, &at, &facts);
+        self.members.insert(pid, Some(member));
+        let scene = self.scene;
+        let cwd = at.cwd().map_err(|error| error.to_string());
+        let (ownership, named) = self.ownership(process, &at, known, &cwd);
         let record = named.or_else(|| self.launchers_record(process));
         let top = self.forest.top(pid);
         let place = match &known.origin {
@@ -72,7 +79,7 @@ impl<'a> Examination<'a> {
             Err(why) => Place::Unknown(why.clone()),
         };
         let is_ours = ownership.is_proven() && !matches!(place, Place::Other(_));
-        let stdio = scene.table.stdio(pid, self.sockets, is_ours);
+        let stdio = at.stdio(self.sockets, is_ours);
         Some(Agent {
             id: process.id,
             kind: self.forest.recognised(pid).map(|recognised| recognised.kind.clone()),
@@ -110,7 +117,22 @@ impl<'a> Examination<'a> {
     }
 
     fn member(&mut self, process: &Process) -> Option<Member> {
-        let facts = self.facts(process)?;
+        let pid = process.id.pid;
+        if let Some(known) = self.members.get(&pid) {
+            return known.clone();
+        }
+        let at = self.inspector.process(pid);
+        let member = facts(process, &at).map(|facts| self.read(process, &at, &facts));
+        self.members.insert(pid, member.clone());
+        member
+    }
+
+    fn read(
+        &self,
+        process: &Process,
+        at: &Inspection<'_>,
+        facts: &Result<Facts, String>,
+    ) -> Member {
         let recognised = self.forest.recognised(process.id.pid);
         let watch = Watch {
             table: self.scene.table,
@@ -124,33 +146,21 @@ impl<'a> Examination<'a> {
             is_of_agent: parent.is_some_and(|parent| parent.kind.part != Part::Wrapper),
             family: self.forest.family(process.id.pid),
         };
-        let guards = match &facts {
-            Ok(facts) => watch.guards(process, facts, kin),
+        let guards = match facts {
+            Ok(facts) => watch.guards(process, at, facts, kin),
             Err(why) => vec![Guard::Unreadable(why.clone())],
         };
         let program = || match process.program.as_slice() {
             [] => "unknown program".to_owned(),
             name => String::from_utf8_lossy(name).into_owned(),
         };
-        Some(Member {
+        Member {
             id: process.id,
             parent: process.parent,
             what: recognised.map_or_else(program, |recognised| recognised.kind.to_string()),
             guards,
-            resident: facts.ok().and_then(|facts| facts.resident),
-        })
-    }
-
-    /// Reads what the kernel says of `process` now; `None` if it has ended or is another one.
-    fn facts(&mut self, process: &Process) -> Option<Result<Facts, String>> {
-        let table = self.scene.table;
-        let read = || match table.facts(process.id.pid) {
-            Ok(facts) if facts.id == process.id && !facts.has_ended => Some(Ok(facts)),
-            Ok(_) => None,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(Err(error.to_string())),
-        };
-        self.facts.entry(process.id.pid).or_insert_with(read).clone()
+            resident: facts.as_ref().ok().and_then(|facts| facts.resident),
+        }
     }
 
     /// Who lives above it. A launcher, such as npm and its shell, hands its own input and output down:
@@ -161,7 +171,7 @@ impl<'a> Examination<'a> {
         for _ in 0..LAUNCHERS_MAX {
             let Bond::Parented { by } = bond else { break };
             let Some(parent) = table.get(by.pid).filter(|parent| parent.id == by) else { break };
-            let theirs = table.stdio(by.pid, self.sockets, false);
+            let theirs = self.inspector.process(by.pid).stdio(self.sockets, false);
             if !hands_down(&theirs.input.what, &stdio.input.what)
                 || !hands_down(&theirs.output.what, &stdio.output.what)
             {
@@ -176,14 +186,14 @@ impl<'a> Examination<'a> {
     fn ownership(
         &self,
         process: &Process,
+        at: &Inspection<'_>,
         known: &Known,
         cwd: &Result<PathBuf, String>,
     ) -> (Ownership, Option<Arc<AcpxRecord>>) {
         let Scene { table, ledger, .. } = *self.scene;
-        let pid = process.id.pid;
         let argv: Vec<&[u8]> = process.argv().collect();
         let candidate = self.candidate(process, &argv, cwd);
-        let group = self.control_group(pid);
+        let group = self.control_group(at);
         let groups = [&group, &self.groups.gateway, &self.groups.own].map(borrowed);
         let origin = known.origin.as_ref().map_err(String::as_str);
         let (record, named) = signs::record(&candidate, self.scene.records);
@@ -205,10 +215,10 @@ impl<'a> Examination<'a> {
     }
 
     /// Not read while the gateway is in no service: then it would say nothing.
-    fn control_group(&self, pid: i32) -> Result<String, String> {
+    fn control_group(&self, at: &Inspection<'_>) -> Result<String, String> {
         match &self.groups.gateway {
             Ok(gateway) if gateway.ends_with(".service") => {
-                self.scene.table.control_group(pid).map_err(|error| error.to_string())
+                at.control_group().map_err(|error| error.to_string())
             }
             _ => Ok(String::new()),
         }
@@ -265,6 +275,16 @@ impl<'a> Examination<'a> {
         };
         let noted = || self.scene.ledger.descents.get(&id)?.session_key.clone();
         record.map(|record| record.session_key.clone()).or_else(lease).or_else(noted)
+    }
+}
+
+/// Reads what the kernel says of `process` now; `None` if it has ended or is another one.
+fn facts(process: &Process, at: &Inspection<'_>) -> Option<Result<Facts, String>> {
+    match at.facts() {
+        Ok(facts) if facts.id == process.id && !facts.has_ended => Some(Ok(facts)),
+        Ok(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(Err(error.to_string())),
     }
 }
 

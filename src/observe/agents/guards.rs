@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::service::service;
 use crate::model::{Guard, ProcessId};
 use crate::observe::gateway::is_of_openclaw;
-use crate::observe::process::{Facts, Process, Table};
+use crate::observe::process::{Facts, Inspection, Process, Table};
 
 /// Shells: only in one of these a tool may run.
 const SHELLS: [&[u8]; 8] = [b"bash", b"sh", b"dash", b"zsh", b"fish", b"ash", b"ksh", b"busybox"];
@@ -33,8 +33,14 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Returns every guard of `process`, of which `facts` were read just now.
-    pub(super) fn guards(&self, process: &Process, facts: &Facts, kin: Kin<'_>) -> Vec<Guard> {
+    /// Returns every guard of `process`, which is looked at, and of which `facts` were read just now.
+    pub(super) fn guards(
+        &self,
+        process: &Process,
+        at: &Inspection<'_>,
+        facts: &Facts,
+        kin: Kin<'_>,
+    ) -> Vec<Guard> {
         let pid = process.id.pid;
         let held = self.held.contains(&process.id);
         let checks = [
@@ -43,21 +49,16 @@ impl Watch<'_> {
             (!kin.is_agent && is_of_openclaw(process)).then_some(Guard::OpenClaw),
             service(process).map(Guard::Service),
             (facts.uid != self.euid).then_some(Guard::OtherUser(facts.uid)),
-            self.namespace(facts),
+            (!at.shares_pid_namespace(facts)).then_some(Guard::OtherNamespace),
             (facts.tty != 0).then_some(Guard::Terminal),
             (facts.tracer != 0).then_some(Guard::Traced(facts.tracer)),
             (matches!(facts.state, 'T' | 't') && !held && facts.tracer == 0)
                 .then_some(Guard::Stopped),
             (facts.state == 'D').then_some(Guard::Uninterruptible),
             self.listening(pid, kin),
-            self.tool(process, facts, kin),
+            tool(process, at, facts, kin),
         ];
         checks.into_iter().flatten().collect()
-    }
-
-    fn namespace(&self, facts: &Facts) -> Option<Guard> {
-        let is_other = facts.is_nested || !self.table.shares_pid_namespace(facts.id.pid);
-        is_other.then_some(Guard::OtherNamespace)
     }
 
     /// Of `claude` it is known that nobody talks to it through a socket of its own, and what it
@@ -71,20 +72,20 @@ impl Watch<'_> {
             Err(error) => Some(Guard::Unreadable(format!("its sockets: {error}"))),
         }
     }
+}
 
-    /// `claude` gives every tool a session of its own, and none to its servers (measured). The
-    /// shell of a tool may have become the tool itself, by `exec`.
-    fn tool(&self, process: &Process, facts: &Facts, kin: Kin<'_>) -> Option<Guard> {
-        let leads_session = facts.session == process.id.pid;
-        if leads_session && kin.is_of_agent && !kin.is_agent {
-            return Some(Guard::ToolShell);
-        }
-        if !SHELLS.contains(&process.program.as_slice()) {
-            return None;
-        }
-        match self.table.is_tool_shell(process.id.pid) {
-            Ok(is_tool) => is_tool.then_some(Guard::ToolShell),
-            Err(error) => Some(Guard::Unreadable(format!("whether a tool runs in it: {error}"))),
-        }
+/// `claude` gives every tool a session of its own, and none to its servers (measured). The shell of
+/// a tool may have become the tool itself, by `exec`.
+fn tool(process: &Process, at: &Inspection<'_>, facts: &Facts, kin: Kin<'_>) -> Option<Guard> {
+    let leads_session = facts.session == process.id.pid;
+    if leads_session && kin.is_of_agent && !kin.is_agent {
+        return Some(Guard::ToolShell);
+    }
+    if !SHELLS.contains(&process.program.as_slice()) {
+        return None;
+    }
+    match at.is_tool_shell() {
+        Ok(is_tool) => is_tool.then_some(Guard::ToolShell),
+        Err(error) => Some(Guard::Unreadable(format!("whether a tool runs in it: {error}"))),
     }
 }

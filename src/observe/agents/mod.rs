@@ -100,16 +100,18 @@ impl Agents {
         let mut forest = Forest::new(scene.table, &self.families);
         forest.index();
         let pids = self.candidates(scene.table, scene.gateway, scene.ledger, &forest);
-        let sockets = scene.table.sockets();
-        let mut examination = Examination::new(scene, &forest, &sockets);
+        let (sockets, inspector) = (scene.table.sockets(), scene.table.inspector());
+        let mut examination = Examination::new(scene, &forest, &sockets, &inspector);
         let mut agents = Vec::with_capacity(pids.len());
-        for process in pids.iter().filter_map(|pid| scene.table.get(*pid)) {
+        // What is looked at itself need not be read again in a tree, and most children are younger.
+        for process in pids.iter().rev().filter_map(|pid| scene.table.get(*pid)) {
             let mark = forest.recognised(process.id.pid).and_then(|found| found.mark);
             let known = remembered(&mut self.known, scene, process, mark);
             let Some(mut agent) = examination.agent(process, known) else { continue };
             agent.cpu = self.meter.measure(agent.id, agent.cpu.total, scene.now);
             agents.push(agent);
         }
+        agents.reverse();
         let is_kept = |id: ProcessId| pids.contains(&id.pid);
         self.known.retain(|id, _| is_kept(*id));
         self.meter.retain(is_kept);
@@ -140,10 +142,11 @@ impl Agents {
         let process = scene.table.get(root.pid).filter(|process| process.id == root)?;
         let mut forest = Forest::new(scene.table, &self.families);
         forest.index();
-        let sockets = scene.table.sockets();
+        let (sockets, inspector) = (scene.table.sockets(), scene.table.inspector());
         let mark = forest.recognised(root.pid).and_then(|found| found.mark);
         let known = read(scene, process, mark);
-        let mut agent = Examination::new(scene, &forest, &sockets).agent(process, &known)?;
+        let mut examination = Examination::new(scene, &forest, &sockets, &inspector);
+        let mut agent = examination.agent(process, &known)?;
         agent.cpu.recent = self.meter.peek(agent.id, agent.cpu.total, scene.now);
         Some(agent)
     }
@@ -152,8 +155,8 @@ impl Agents {
     pub(super) fn tree_now(&self, scene: &Scene<'_>, roots: &[ProcessId]) -> Vec<Member> {
         let mut forest = Forest::new(scene.table, &self.families);
         forest.index();
-        let sockets = scene.table.sockets();
-        Examination::new(scene, &forest, &sockets).members(roots)
+        let (sockets, inspector) = (scene.table.sockets(), scene.table.inspector());
+        Examination::new(scene, &forest, &sockets, &inspector).members(roots)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::processes::Processes;
 use super::relation::Relation;
 use super::role::Role;
+use super::status::Identified;
 use crate::model::{ProcessId, UnixMillis};
 use crate::observe::process::Process;
 
@@ -70,6 +71,25 @@ pub(super) fn other_runners(
         .filter(|kin| !family.contains(&kin.process.id.pid) && kin.concerns_us())
         .map(|kin| (kin.process.id, table.started_at(kin.process.id)))
         .collect()
+}
+
+/// Returns gateways outside of `family` that listen on `port`, where `gateway` does not: two in
+/// different network namespaces may well have the same one.
+pub(super) fn port_takers(
+    table: &dyn Processes,
+    kin: &[Kin<'_>],
+    family: &BTreeSet<i32>,
+    gateway: &Identified,
+    port: u16,
+) -> Vec<ProcessId> {
+    if gateway.listening.as_ref().is_none_or(|ports| ports.contains(&port)) {
+        return Vec::new();
+    }
+    let outside =
+        |kin: &&Kin<'_>| kin.role.may_be_gateway() && !family.contains(&kin.process.id.pid);
+    let listens =
+        |id: &ProcessId| table.listening_ports(id.pid).is_ok_and(|ports| ports.contains(&port));
+    kin.iter().filter(outside).map(|kin| kin.process.id).filter(listens).collect()
 }
 
 #[cfg(test)]

@@ -64,6 +64,9 @@ pub struct Sight {
     pub maintenance: Option<ProcessId>,
     /// Other live OpenClaw processes that may work on this state directory.
     pub other_runners: Vec<(ProcessId, UnixMillis)>,
+    /// Gateways that work on this state directory beside each other, or another one that has the
+    /// port of the identified one.
+    pub duplicates: Vec<ProcessId>,
     /// All live descendants of the gateway.
     pub gateway_children: Vec<(ProcessId, UnixMillis)>,
     /// What could not be looked at.
@@ -95,6 +98,10 @@ pub fn identify(scene: &Scene<'_>, probe: &mut VersionProbe) -> Sight {
         _ => None,
     };
     let port = only.map_or_else(|| expected(scene), |gateway| listening(scene, gateway));
+    let duplicates = match facts.identified.as_slice() {
+        [gateway] => bystanders::port_takers(scene.table, &kin, &family, gateway, port),
+        all => all.iter().map(|gateway| gateway.id).collect(),
+    };
     let gap = |(path, reason): &(PathBuf, String)| Gap {
         source: Source::Gateway,
         path: path.clone(),
@@ -112,6 +119,7 @@ pub fn identify(scene: &Scene<'_>, probe: &mut VersionProbe) -> Sight {
         },
         maintenance: bystanders::maintenance(&kin),
         other_runners: bystanders::other_runners(scene.table, &kin, &family),
+        duplicates,
         gateway_children: only
             .map(|gateway| bystanders::descendants(scene.table, gateway.id.pid))
             .unwrap_or_default(),

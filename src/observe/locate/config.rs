@@ -1,10 +1,13 @@
 //! The parts of the gateway's configuration that tell where things are.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::document;
 use super::home::Surroundings;
 use super::include;
+use crate::model::Configured;
 
 /// What is kept of `openclaw.json`. Nothing of it is secret; the rest of the file is dropped
 /// as soon as it is parsed.
@@ -14,6 +17,12 @@ pub struct GatewayConfig {
     pub port: Option<u16>,
     /// `gateway.bind`, such as `loopback` or `lan`.
     pub bind: Option<String>,
+    /// `gateway.customBindHost`: the address of `bind: custom`.
+    pub bind_host: Option<String>,
+    /// `gateway.tls`, where it is enabled.
+    pub tls: Option<TlsConfig>,
+    /// What it says about its own recovery.
+    pub limits: Configured,
     /// `gateway.controlUi.basePath`, with a leading and without a trailing slash; empty for `/`.
     pub base_path: String,
     /// `session.store`, as written: may contain `{agentId}` and `~`.
@@ -24,6 +33,13 @@ pub struct GatewayConfig {
     pub last_touched_version: Option<String>,
     /// Where agents work.
     pub workspaces: WorkspaceConfig,
+}
+
+/// `gateway.tls` of a gateway that has it enabled.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TlsConfig {
+    /// `certPath`, as written: may contain `~`. `None`: the one that the gateway makes itself.
+    pub certificate: Option<String>,
 }
 
 /// What `openclaw.json` says about where agents work, as written: may contain `~`.
@@ -39,8 +55,11 @@ pub struct WorkspaceConfig {
     pub problems: Vec<String>,
 }
 
-const WANTED: [&str; 5] = ["gateway", "session", "agents", "meta", "env"];
+const WANTED: [&str; 6] = ["gateway", "session", "agents", "meta", "env", "diagnostics"];
 const WANTED_OF_PLUGINS: [&str; 2] = ["plugins", "env"];
+
+/// Largest number that is taken for a limit: in milliseconds, 300 years.
+const LIMIT_MAX: f64 = 1e13;
 
 /// Most agents whose workspace is looked at.
 const AGENTS_MAX: usize = 1000;
@@ -74,12 +93,33 @@ pub(super) fn read(
         workspaces,
         port: port(value.pointer("/gateway/port")),
         bind: texts.at("/gateway/bind"),
+        bind_host: texts.at("/gateway/customBindHost"),
+        tls: (value.pointer("/gateway/tls/enabled") == Some(&Value::Bool(true)))
+            .then(|| TlsConfig { certificate: texts.at("/gateway/tls/certPath") }),
+        limits: limits(&value),
         base_path: base_path(texts.at("/gateway/controlUi/basePath")),
         session_store: texts.at("/session/store"),
         agents: agents(&value),
         last_touched_version: texts.at("/meta/lastTouchedVersion"),
     };
     (config, texts.problems)
+}
+
+/// Numbers as the gateway takes them: cut to whole ones, and none below zero.
+fn limits(root: &Value) -> Configured {
+    let number = |pointer: &str| {
+        let number = root.pointer(pointer)?.as_f64()?;
+        let is_sound = number.is_finite() && (0.0..=LIMIT_MAX).contains(&number);
+        is_sound.then(|| number.floor())
+    };
+    let millis = |pointer: &str| number(pointer).map(|n| Duration::from_secs_f64(n / 1e3));
+    Configured {
+        is_off: root.pointer("/diagnostics/enabled") == Some(&Value::Bool(false)),
+        warn: millis("/diagnostics/stuckSessionWarnMs"),
+        abort: millis("/diagnostics/stuckSessionAbortMs"),
+        compaction: number("/agents/defaults/compaction/timeoutSeconds")
+            .map(Duration::from_secs_f64),
+    }
 }
 
 fn workspaces(
@@ -100,16 +140,16 @@ fn workspaces(
 }
 
 /// Text values, with `${NAME}` replaced.
-struct Texts<'a> {
-    paths: &'a Surroundings<'a>,
-    root: &'a Value,
-    problems: Vec<String>,
+pub(super) struct Texts<'a> {
+    pub(super) paths: &'a Surroundings<'a>,
+    pub(super) root: &'a Value,
+    pub(super) problems: Vec<String>,
 }
 
 impl Texts<'_> {
     fn at(&mut self, pointer: &str) -> Option<String> {
         let text = self.root.pointer(pointer)?.as_str()?;
-        match substitute(text, |name| self.variable(name)) {
+        match self.resolve(text) {
             Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
             Err(name) => {
                 // The gateway may well have the variable; we do not.
@@ -120,8 +160,17 @@ impl Texts<'_> {
         }
     }
 
+    /// Returns the text with its variables replaced.
+    ///
+    /// # Errors
+    ///
+    /// Returns the name of one that has no value.
+    pub(super) fn resolve(&self, text: &str) -> Result<String, String> {
+        substitute(text, |name| self.variable(name))
+    }
+
     /// The environment first, then `env.vars` and `env` of the configuration itself.
-    fn variable(&self, name: &str) -> Option<String> {
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
         let own = |prefix: &str| {
             let text = self.root.pointer(&format!("{prefix}/{name}"))?.as_str()?;
             (!text.is_empty() && !text.contains("${")).then(|| text.to_owned())
@@ -267,6 +316,28 @@ mod tests {
             let (mut config, problems) = read_text(text);
             assert_eq!(std::mem::take(&mut config.workspaces.problems).len(), 1);
             assert_eq!((config, problems.len()), (GatewayConfig::default(), 1));
+        }
+    }
+
+    #[test]
+    fn reads_what_it_says_about_its_own_recovery_and_its_certificate() {
+        let (config, problems) = read_text(
+            "{ diagnostics: { stuckSessionWarnMs: 60000.9, stuckSessionAbortMs: -1 },
+               agents: { defaults: { compaction: { timeoutSeconds: 600 } } },
+               gateway: { tls: { enabled: true, certPath: '${STORE_ROOT}/c.pem' },
+                 customBindHost: '10.0.0.1' } }",
+        );
+        assert_eq!(problems, Vec::<String>::new());
+        let minutes = |n: u64| Some(Duration::from_secs(60 * n));
+        let limits =
+            Configured { is_off: false, warn: minutes(1), abort: None, compaction: minutes(10) };
+        assert_eq!(config.limits, limits);
+        assert_eq!(config.tls.unwrap().certificate.as_deref(), Some("/data/c.pem"));
+        assert_eq!(config.bind_host.as_deref(), Some("10.0.0.1"));
+        let (config, _) = read_text("{diagnostics: {enabled: false, stuckSessionWarnMs: 1e300}}");
+        assert_eq!((config.limits.is_off, config.limits.warn), (true, None));
+        for text in ["{gateway: {tls: {enabled: 'true'}}}", "{gateway: {tls: true}}"] {
+            assert_eq!(read_text(text).0.tls, None, "{text}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Finds the state directory, its configuration and its session stores the way the gateway
 //! finds them.
 
+mod auth;
 mod config;
 mod document;
 mod home;
@@ -16,7 +17,8 @@ use thiserror::Error;
 
 use crate::model::{Gap, Source};
 
-pub use config::{GatewayConfig, WorkspaceConfig};
+pub(super) use auth::Auth;
+pub use config::{GatewayConfig, TlsConfig, WorkspaceConfig};
 pub use home::Env;
 pub(super) use home::{LEGACY_STATE_DIRS, STATE_DIR, Surroundings};
 pub(super) use include::normalize;
@@ -125,6 +127,19 @@ pub fn locate(request: &Request<'_>) -> Result<Install, LocateError> {
     };
     let state_dir = existing(&given_dir)?;
     Ok(describe(&paths, given_dir, state_dir))
+}
+
+/// Reads what the configuration says about who may speak with the gateway, with the environment that
+/// the gateway has.
+pub(super) fn auth(install: &Install, env: Env<'_>, cwd: PathBuf) -> Auth {
+    auth::auth(&install.config_path, &surroundings(env, cwd))
+}
+
+/// Returns true if a gateway with this environment would work on the same state directory.
+pub(super) fn env_applies(install: &Install, env: Env<'_>) -> bool {
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let own = surroundings(env, cwd).state_dir();
+    fs::canonicalize(own).is_ok_and(|own| own == install.state_dir)
 }
 
 fn describe(paths: &Surroundings<'_>, given_dir: PathBuf, state_dir: PathBuf) -> Install {

@@ -109,7 +109,7 @@ impl Observer {
         self.table.memory(id.pid)
     }
 
-    fn anew(&self) -> Result<Table, String> {
+    pub(super) fn anew(&self) -> Result<Table, String> {
         self.table.anew().map_err(|error| format!("the process table cannot be read: {error}"))
     }
 }

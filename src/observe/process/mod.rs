@@ -5,17 +5,19 @@
 //! included, comes from there, and the kernel is not asked about any pid.
 //!
 //! [`Table`] is what is listed; it is kept from pass to pass and says what to look for. What is
-//! acted on is looked at anew: [`Table::sight`], [`Table::facts`] and what is beside them.
+//! acted on is looked at anew: [`Table::sight`], and closely by [`Table::inspector`].
 
 #[cfg(any(target_os = "macos", test))]
 mod darwin;
 mod facts;
+mod inspection;
 mod lineage;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
 mod openclaw;
+mod owner;
 mod shell;
 mod tree;
 
@@ -26,7 +28,9 @@ use std::time::Duration;
 use crate::model::{ProcessId, Sighting, UnixMillis};
 
 pub use facts::{Facts, Sockets};
+pub use inspection::{Inspection, Inspector};
 pub use lineage::Lineage;
+pub use owner::owns_listener;
 
 #[cfg(target_os = "linux")]
 use linux as platform;
@@ -182,6 +186,13 @@ impl Table {
     #[must_use]
     pub fn get(&self, pid: i32) -> Option<&Process> {
         self.scan.get(pid)
+    }
+
+    /// Returns how many children of `pid` had ended and were not reaped when they were last read;
+    /// zero on macOS, whose table knows none.
+    #[must_use]
+    pub fn unreaped(&self, pid: i32) -> usize {
+        self.scan.unreaped(pid)
     }
 
     /// Returns everything that descends from `id`, parents before their children; nothing if

@@ -294,6 +294,8 @@ pub(super) fn actuator<'a>(
         own: None,
         is_alive: &alive,
         census,
+        speak: None,
+        lanes: &crate::act::NoLaneCensus,
         hurry: &|| false,
         wait: &|_| {},
         before,

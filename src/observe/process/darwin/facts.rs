@@ -38,23 +38,6 @@ pub(in super::super) fn facts(kernel: &impl Kernel, pid: i32) -> io::Result<Fact
     Err(hidden(pid, "it exists, but nothing is told of it"))
 }
 
-/// Returns the pids whose parent is `id`, by asking all of them.
-pub(in super::super) fn direct_children(
-    kernel: &impl Kernel,
-    id: ProcessId,
-) -> io::Result<Vec<i32>> {
-    let lives = || kernel.kinfo(id.pid).is_some_and(|kinfo| kinfo.id() == Some(id));
-    let pids = kernel.pids()?;
-    let is_child = |pid: &i32| kernel.kinfo(*pid).is_some_and(|kinfo| kinfo.parent == id.pid);
-    let mut children: Vec<i32> = pids.into_iter().filter(|pid| *pid > 0).filter(is_child).collect();
-    // Asked last: had it ended before, its children would be somebody else's.
-    if !lives() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    children.sort_unstable();
-    Ok(children)
-}
-
 fn join(kinfo: &Kinfo, id: ProcessId, session: i32, usage: Option<Usage>) -> Facts {
     Facts {
         id,
@@ -147,19 +130,5 @@ mod tests {
         let kernel = Scripted::default().runs(kinfo(7), &["x"]).becomes(1, later, &["y"]);
         let facts = facts(&kernel, 7).unwrap();
         assert_eq!((Some(facts.id), facts.parent), (later.id(), 9));
-    }
-
-    #[test]
-    fn children_are_those_that_name_their_parent() {
-        let child = |pid, parent| Kinfo { parent, ..kinfo(pid) };
-        let kernel = Scripted::default().runs(kinfo(7), &["x"]);
-        let kernel = [(9, 7), (8, 7), (5, 8), (6, 1)]
-            .iter()
-            .fold(kernel, |kernel, (pid, parent)| kernel.runs(child(*pid, *parent), &["x"]));
-        let id = kinfo(7).id().unwrap();
-        assert_eq!(direct_children(&kernel, id).unwrap(), [8, 9]);
-        let another = ProcessId { start_ticks: 1, ..id };
-        let gone = direct_children(&kernel, another).unwrap_err();
-        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
     }
 }

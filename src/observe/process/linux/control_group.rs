@@ -1,16 +1,15 @@
 //! `/proc/PID/cgroup`.
 
 use std::io;
-use std::path::Path;
 
 use super::files::{Directory, gone, malformed};
 
 /// A line per hierarchy, of which v1 has a dozen, with a path of at most 4 KiB each.
 const CGROUP_BYTES_MAX: usize = 64 * 1024;
 
-pub(in super::super) fn control_group(root: &Path, pid: i32) -> io::Result<String> {
+/// Returns the control group of `process`, which has this number.
+pub(super) fn control_group(process: &Directory, pid: i32) -> io::Result<String> {
     let mut text = Vec::new();
-    let process = Directory::open(root)?.process(pid)?;
     process.read("cgroup", CGROUP_BYTES_MAX, &mut text).map_err(gone)?;
     parse(&text).ok_or_else(|| malformed(pid, "cgroup"))
 }

@@ -16,11 +16,12 @@ use super::status::{
 };
 use crate::model::ProcessId;
 
-pub(in super::super) fn facts(root: &Path, is_live: bool, pid: i32) -> io::Result<Facts> {
+/// Asks for the facts of whatever has this number now.
+pub(super) fn facts(root: &Path, is_live: bool, pid: i32) -> io::Result<Facts> {
     let number = Pid::from_raw(pid.max(0)).ok_or(io::ErrorKind::InvalidInput)?;
     let table = Directory::open(root)?;
     if !is_live {
-        return match read(&table, pid) {
+        return match read_new(&table, pid) {
             Err(error) if is_missing(&error) && is_captured_in_part(&table, pid) => {
                 Err(malformed(pid, "directory"))
             }
@@ -28,7 +29,7 @@ pub(in super::super) fn facts(root: &Path, is_live: bool, pid: i32) -> io::Resul
         };
     }
     for _ in 0..ATTEMPTS {
-        match read(&table, pid) {
+        match read_new(&table, pid) {
             // `/proc` alone may hide what exists; or the number is another process's since then.
             Err(error) if is_missing(&error) && !is_no_process(&table, number) => {}
             other => return other,
@@ -38,9 +39,12 @@ pub(in super::super) fn facts(root: &Path, is_live: bool, pid: i32) -> io::Resul
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
+fn read_new(table: &Directory, pid: i32) -> io::Result<Facts> {
+    read(&table.process(pid).map_err(gone)?, pid)
+}
+
 /// Reads through the directory of the process, so that all is of one life.
-fn read(table: &Directory, pid: i32) -> io::Result<Facts> {
-    let directory = table.process(pid).map_err(gone)?;
+pub(super) fn read(directory: &Directory, pid: i32) -> io::Result<Facts> {
     let mut buffer = Vec::new();
     directory.read("stat", STAT_BYTES_MAX, &mut buffer).map_err(gone)?;
     let stat = Stat::parse(&buffer).ok_or_else(|| malformed(pid, "stat"))?;

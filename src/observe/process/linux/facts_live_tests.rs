@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::model::{ProcessId, UnixMillis};
+use crate::model::UnixMillis;
 use crate::observe::process::Table;
 use crate::observe::process::linux::files::{Directory, gone};
 use crate::observe::process::linux::live_tests::{Sleeper, eventually, live};
@@ -30,7 +30,7 @@ fn ourselves() -> i32 {
 fn a_child_is_alive_then_stopped_then_a_zombie_then_gone() {
     let mut child = Sleeper::new();
     let table = unread();
-    let facts = || table.facts(child.pid());
+    let facts = || table.inspector().process(child.pid()).facts();
     eventually(|| facts().unwrap().state == 'S');
     let alive = facts().unwrap();
     assert_eq!((alive.id, alive.parent), (live().get(child.pid()).unwrap().id, ourselves()));
@@ -41,12 +41,16 @@ fn a_child_is_alive_then_stopped_then_a_zombie_then_gone() {
     kill(Pid::from_raw(child.pid()), Signal::SIGSTOP).unwrap();
     eventually(|| facts().unwrap().state == 'T');
     child.0.kill().unwrap();
-    let facts = |table: &Table| table.facts(i32::try_from(child.0.id()).unwrap());
+    let facts =
+        |table: &Table| table.inspector().process(i32::try_from(child.0.id()).unwrap()).facts();
     eventually(|| facts(&table).unwrap().has_ended);
     let zombie = facts(&table).unwrap();
     assert_eq!((zombie.id, zombie.state, zombie.resident), (alive.id, 'Z', None));
     child.0.wait().unwrap();
-    assert_eq!(table.facts(alive.id.pid).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        table.inspector().process(alive.id.pid).facts().unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
     assert_eq!(table.exe(alive.id.pid).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
@@ -65,7 +69,7 @@ fn a_process_that_ends_between_two_reads_is_gone() {
 #[test]
 fn work_costs_processor_time() {
     let child = Sleeper::spawn(Command::new("sh").args(["-c", "while :; do :; done"]));
-    let cpu = || unread().facts(child.pid()).unwrap().cpu;
+    let cpu = || unread().inspector().process(child.pid()).facts().unwrap().cpu;
     let before = cpu();
     eventually(|| cpu() > before);
 }
@@ -79,7 +83,7 @@ fn a_thread_has_no_facts() {
         let _ = stopped.recv();
     });
     let tid = receive.recv().unwrap();
-    assert_eq!(unread().facts(tid).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(unread().inspector().process(tid).facts().unwrap_err().kind(), ErrorKind::NotFound);
     drop(stop);
     thread.join().unwrap();
 }
@@ -96,13 +100,13 @@ fn a_hostile_name_is_only_a_name() {
         child.is_some()
     });
     let pid = child.as_ref().unwrap().pid();
-    let facts = unread().facts(pid).unwrap();
+    let facts = unread().inspector().process(pid).facts().unwrap();
     assert_eq!((facts.parent, facts.has_ended), (ourselves(), false));
     assert_eq!(unread().exe(pid).unwrap(), program);
     std::fs::write(folder.path().join("new"), "").unwrap();
     std::fs::rename(folder.path().join("new"), &program).unwrap();
     assert_eq!(unread().exe(pid).unwrap(), program, "replaced");
-    assert_eq!(unread().cwd(pid).unwrap(), std::env::current_dir().unwrap());
+    assert_eq!(unread().inspector().process(pid).cwd().unwrap(), std::env::current_dir().unwrap());
 }
 
 #[test]
@@ -112,7 +116,7 @@ fn memory_is_never_more_than_what_is_resident() {
     assert!(share > 1024 * 1024, "{share}");
     let child = Sleeper::new();
     eventually(|| {
-        let resident = table.facts(child.pid()).unwrap().resident.unwrap();
+        let resident = table.inspector().process(child.pid()).facts().unwrap().resident.unwrap();
         table.memory(child.pid()).is_some_and(|share| share > 0 && share < resident)
     });
     assert_eq!(table.memory(0), None);
@@ -121,7 +125,7 @@ fn memory_is_never_more_than_what_is_resident() {
 #[test]
 fn we_are_in_a_control_group() {
     // A kernel or a container without any says so.
-    match unread().control_group(ourselves()) {
+    match unread().inspector().process(ourselves()).control_group() {
         Ok(path) => assert!(path.starts_with('/')),
         Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidData),
     }
@@ -153,11 +157,11 @@ fn a_shell_with_a_command_runs_a_tool_if_it_is_marked() {
     let marked = start(COMMAND[0], &COMMAND[1..], "CLAUDECODE");
     // As npx starts an adapter.
     let plain = start(COMMAND[0], &COMMAND[1..], "A");
-    let is_tool = |child: &Sleeper| unread().is_tool_shell(child.pid()).ok();
+    let is_tool = |child: &Sleeper| unread().inspector().process(child.pid()).is_tool_shell().ok();
     eventually(|| is_tool(&leader) == Some(true) && is_tool(&marked) == Some(true));
     eventually(|| is_tool(&plain) == Some(false));
     assert_eq!(is_tool(&Sleeper::new()), Some(false));
-    assert!(unread().is_tool_shell(0).is_err());
+    assert!(unread().inspector().process(0).is_tool_shell().is_err());
 }
 
 #[test]
@@ -166,21 +170,9 @@ fn arguments_of_megabytes_are_bounded() {
     command.args(["-c", "read x; :"]).env("CLAUDECODE", "1");
     command.args(vec!["\u{1b}[2J".repeat(25_000); 20]);
     let child = Sleeper::spawn(&mut command);
-    eventually(|| unread().is_tool_shell(child.pid()).ok() == Some(true));
+    eventually(|| unread().inspector().process(child.pid()).is_tool_shell().ok() == Some(true));
     let table = unread().anew().unwrap();
     assert!(table.get(child.pid()).unwrap().cmdline.len() <= 64 * 1024);
-}
-
-#[test]
-fn children_of_every_thread_are_seen_at_once() {
-    let table = live();
-    let id = table.get(ourselves()).unwrap().id;
-    let child = std::thread::scope(|scope| scope.spawn(Sleeper::new).join().unwrap());
-    assert!(table.direct_children(id).unwrap().contains(&child.pid()));
-    let later = ProcessId { start_ticks: id.start_ticks + 1, ..id };
-    assert_eq!(table.direct_children(later).unwrap_err().kind(), ErrorKind::NotFound);
-    let of_child = table.facts(child.pid()).unwrap().id;
-    assert_eq!(table.direct_children(of_child).unwrap(), Vec::<i32>::new());
 }
 
 #[test]

@@ -11,10 +11,6 @@ pub(in super::super) fn exe(root: &Path, pid: i32) -> io::Result<PathBuf> {
     link(&Directory::open(root)?.process(pid)?, "exe")
 }
 
-pub(in super::super) fn cwd(root: &Path, pid: i32) -> io::Result<PathBuf> {
-    link(&Directory::open(root)?.process(pid)?, "cwd")
-}
-
 /// Returns where a symlink in the directory of a process leads, or led.
 pub(super) fn link(process: &Directory, name: &str) -> io::Result<PathBuf> {
     let mut path = process.link(name).map_err(gone)?;
@@ -35,7 +31,8 @@ mod tests {
         let captured = Captured::new();
         captured.link("7/exe", "/opt/a b/node (deleted)").link("7/cwd", "/srv/(deleted)");
         assert_eq!(exe(captured.root(), 7).unwrap(), Path::new("/opt/a b/node"));
-        assert_eq!(cwd(captured.root(), 7).unwrap(), Path::new("/srv/(deleted)"));
+        let process = Directory::open(captured.root()).unwrap().process(7).unwrap();
+        assert_eq!(link(&process, "cwd").unwrap(), Path::new("/srv/(deleted)"));
         for pid in [8, 0, -7] {
             let error = exe(captured.root(), pid).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound, "{pid}");

@@ -20,6 +20,14 @@ pub(in super::super) fn memory(root: &Path, pid: i32) -> Option<u64> {
     share.or_else(|| resident_pages(&read("statm")?)?.checked_mul(page_bytes()))
 }
 
+/// Returns bytes: what is resident, for the price of one small file.
+pub(in super::super) fn resident(root: &Path, pid: i32) -> Option<u64> {
+    let process = Directory::open(root).and_then(|table| table.process(pid)).ok()?;
+    let mut text = Vec::new();
+    process.read("statm", BYTES_MAX, &mut text).ok()?;
+    resident_pages(std::str::from_utf8(&text).ok()?)?.checked_mul(page_bytes())
+}
+
 fn proportional(rollup: &str) -> Option<u64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
@@ -46,9 +54,12 @@ mod tests {
         assert_eq!(memory(captured.root(), 7), None);
         captured.file("7/statm", b"900 3 2 1 0 5 0\n");
         assert_eq!(memory(captured.root(), 7), Some(3 * page_bytes()));
+        assert_eq!(resident(captured.root(), 7), Some(3 * page_bytes()));
         let rollup = "0-1 ---p 0 00:00 0 [rollup]\nRss:  90 kB\nPss:    12 kB\nPss_Dirty:  1 kB\n";
         captured.file("7/smaps_rollup", rollup.as_bytes());
         assert_eq!(memory(captured.root(), 7), Some(12 * 1024));
+        assert_eq!(resident(captured.root(), 7), Some(3 * page_bytes()));
+        assert_eq!(resident(captured.root(), 8), None);
     }
 
     #[test]

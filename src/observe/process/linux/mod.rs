@@ -1,12 +1,13 @@
 //! Linux: `/proc`, and pidfds where a number must mean one process.
 
-mod children;
+mod claimants;
 mod control_group;
 mod environ;
 mod facts;
 #[cfg(test)]
 mod facts_live_tests;
 mod files;
+mod inspection;
 mod link;
 mod listener;
 #[cfg(test)]
@@ -28,20 +29,17 @@ use std::time::Duration;
 
 use crate::model::UnixMillis;
 
-pub(super) use children::direct_children;
-pub(super) use control_group::control_group;
+pub(super) use claimants::{claimants, shares_listener};
 pub(super) use environ::environ;
-pub(super) use facts::facts;
-pub(super) use link::{cwd, exe};
+pub(super) use inspection::{Inspection, Inspector};
+pub(super) use link::exe;
 pub(super) use listener::Listeners;
-pub(super) use memory::memory;
+pub(super) use memory::{memory, resident};
 pub(super) use namespace::{is_first_pid_namespace, shares_pid_namespace};
 pub use offspring::Offspring;
 pub(super) use scan::Scan;
-pub(super) use shell::is_tool_shell;
 pub(super) use sight::{Look, look};
 pub use stdio::Sockets;
-pub(super) use stdio::stdio;
 pub(super) use unix_listener::listens_on_unix;
 
 /// Returns the time since the boot, sleep included: the clock of the start ticks, which nobody

@@ -1,8 +1,9 @@
 //! Whether pids mean the same to a process and to us.
 
 use std::fs::read_link;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use rustix::io::Errno;
 
 use super::files::{Directory, Failure};
 use super::status::{STATUS_BYTES_MAX, inner_pid, namespace_depth};
@@ -12,18 +13,52 @@ pub(in super::super) fn shares_pid_namespace(root: &Path, is_live: bool, pid: i3
     if pid < 1 {
         return false;
     }
-    let theirs = read_link(root.join(format!("{pid}/ns/pid")));
-    let ours = read_link(root.join("self/ns/pid"));
-    match (theirs, ours) {
-        (Ok(theirs), Ok(ours)) => {
-            theirs == ours && depth(root, pid) == Depth::One && (!is_live || is_our_own_table(root))
+    let opened = Directory::open(root).and_then(|table| Ok((table.process(pid)?, table)));
+    let Ok((process, table)) = opened else { return false };
+    match Own::read(&table, is_live).compare(process.link("ns/pid")) {
+        Links::Same => depth(&process) == Depth::One,
+        Links::NotCaptured => matches!(depth(&process), Depth::One | Depth::NotCaptured),
+        Links::Differ => false,
+    }
+}
+
+/// What the links of a process and of ourselves say about their pid namespaces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Links {
+    /// It is one, and the table's is that or one above it: if it has one number there, that.
+    Same,
+    /// Whoever captured the table saw it from one namespace, and did not copy the links.
+    NotCaptured,
+    /// They are two, or it cannot be told.
+    Differ,
+}
+
+/// Our own pid namespace, as the table tells it.
+#[derive(Debug)]
+pub(super) struct Own {
+    link: Result<Vec<u8>, Errno>,
+    is_live: bool,
+    /// A `/proc` that was mounted for another pid namespace calls us by another number, or by none.
+    is_our_own_table: bool,
+}
+
+impl Own {
+    pub(super) fn read(table: &Directory, is_live: bool) -> Own {
+        let number = std::process::id().to_string();
+        let is_our_own_table = table.link("self").is_ok_and(|link| link == number.as_bytes());
+        Own { link: table.link("self/ns/pid"), is_live, is_our_own_table }
+    }
+
+    pub(super) fn compare(&self, theirs: Result<Vec<u8>, Errno>) -> Links {
+        match (&theirs, &self.link) {
+            (Ok(theirs), Ok(ours))
+                if theirs == ours && (!self.is_live || self.is_our_own_table) =>
+            {
+                Links::Same
+            }
+            (Err(Errno::NOENT), Err(Errno::NOENT)) if !self.is_live => Links::NotCaptured,
+            _ => Links::Differ,
         }
-        // Whoever captured the table saw it from one namespace, and did not copy the links.
-        (Err(theirs), Err(ours)) if !is_live && is_missing(&theirs) && is_missing(&ours) => {
-            root.join(pid.to_string()).is_dir()
-                && matches!(depth(root, pid), Depth::One | Depth::NotCaptured)
-        }
-        _ => false,
     }
 }
 
@@ -52,24 +87,13 @@ enum Depth {
 
 /// Several values mean a nested namespace: 2026.4.15 in a container has `NSpid: 32553 1` seen
 /// from its host.
-fn depth(root: &Path, pid: i32) -> Depth {
+fn depth(process: &Directory) -> Depth {
     let mut status = Vec::new();
-    let read = Directory::open(root)
-        .and_then(|table| table.read_of(pid, "status", STATUS_BYTES_MAX, &mut status));
-    match read {
+    match process.read("status", STATUS_BYTES_MAX, &mut status) {
         Ok(()) if namespace_depth(&status) == Some(1) => Depth::One,
-        Err(rustix::io::Errno::NOENT) => Depth::NotCaptured,
+        Err(Errno::NOENT) => Depth::NotCaptured,
         Ok(()) | Err(_) => Depth::Other,
     }
-}
-
-/// A `/proc` that was mounted for another pid namespace calls us by another number, or by none.
-fn is_our_own_table(root: &Path) -> bool {
-    read_link(root.join("self")).ok() == Some(PathBuf::from(std::process::id().to_string()))
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
 }
 
 #[cfg(test)]

@@ -82,6 +82,12 @@ impl Scan {
         entry.is_listed().then_some(&entry.reading.process)
     }
 
+    /// Returns how many zombies are children of `pid`.
+    pub(in super::super) fn unreaped(&self, pid: i32) -> usize {
+        let ended = self.entries.iter().filter(|entry| !entry.is_listed());
+        ended.filter(|entry| entry.reading.process.parent == pid).count()
+    }
+
     /// Walks the known along the listing; both are in the order of the pids.
     fn renew(&mut self, table: &Directory, uptime: Option<Duration>) {
         let Scan { entries, unreadable, ended, listed, new, buffer, .. } = self;

@@ -1,7 +1,6 @@
 //! Which shells run a tool for an agent.
 
 use std::io;
-use std::path::Path;
 
 use super::super::shell::{has_command, may_be_shell};
 use super::environ::ENVIRON_BYTES_MAX;
@@ -10,9 +9,9 @@ use super::link::link;
 use super::reading::CMDLINE_BYTES_MAX;
 use super::stat::{STAT_BYTES_MAX, Stat};
 
-pub(in super::super) fn is_tool_shell(root: &Path, pid: i32) -> io::Result<bool> {
-    let process = Directory::open(root)?.process(pid)?;
-    let exe = link(&process, "exe")?;
+/// Returns true if `process`, which has this number, is such a shell.
+pub(super) fn is_tool_shell(process: &Directory, pid: i32) -> io::Result<bool> {
+    let exe = link(process, "exe")?;
     let Some(program) = exe.file_name().filter(|name| may_be_shell(name)) else { return Ok(false) };
     let mut buffer = Vec::new();
     process.read("cmdline", CMDLINE_BYTES_MAX, &mut buffer).map_err(gone)?;
@@ -54,7 +53,8 @@ mod tests {
 
     #[track_caller]
     fn decide(captured: &Captured) -> Option<bool> {
-        is_tool_shell(captured.root(), 7).ok()
+        let process = Directory::open(captured.root()).unwrap().process(7).ok()?;
+        is_tool_shell(&process, 7).ok()
     }
 
     #[test]

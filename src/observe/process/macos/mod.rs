@@ -3,7 +3,9 @@
 //!
 //! What the answers mean is told in [`super::darwin`]. A captured table is Linux's here, too.
 
+mod claimants;
 mod descriptors;
+mod inspection;
 mod kernel;
 mod layout;
 mod listener;
@@ -20,11 +22,12 @@ pub(super) use super::darwin::look::Look;
 pub(super) use super::darwin::scan::Scan;
 pub(super) use super::darwin::started_at;
 use super::darwin::{captured, look as looks};
+pub(super) use claimants::{claimants, shares_listener};
+pub(super) use inspection::{Inspection, Inspector};
 use kernel::Darwin;
 pub(super) use listener::{Listeners, listens_on_unix};
-pub(super) use program::{control_group, cwd, direct_children, exe, facts, is_tool_shell, memory};
+pub(super) use program::{exe, memory, resident};
 pub use stdio::Sockets;
-pub(super) use stdio::stdio;
 
 /// The gateway writes start ticks on Linux only. A lock that has some was written there, such as in
 /// a container that shares the state directory, where its pid means another process.

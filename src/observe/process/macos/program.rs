@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 use libproc::pid_rusage::{RUsageInfoV0, pidrusage};
 use libproc::proc_pid::{pidinfo, pidpath};
 
+use super::super::Facts;
 use super::super::darwin::descriptor::{failure, folder};
 use super::super::darwin::{captured, facts as told};
 use super::super::shell::{has_command, may_be_shell};
-use super::super::{Facts, Process};
 use super::descriptors::Folders;
 use super::kernel::{self, Darwin};
 use super::{is_live, on_linux_only};
-use crate::model::ProcessId;
 
-pub(in super::super) fn facts(_root: &Path, is_live: bool, pid: i32) -> io::Result<Facts> {
+pub(super) fn facts(_root: &Path, is_live: bool, pid: i32) -> io::Result<Facts> {
     if is_live { told::facts(&Darwin, pid) } else { Err(on_linux_only("the facts")) }
 }
 
@@ -26,7 +25,7 @@ pub(in super::super) fn exe(root: &Path, pid: i32) -> io::Result<PathBuf> {
     pidpath(pid).map(PathBuf::from).map_err(|error| failure(pid, "executable", &error))
 }
 
-pub(in super::super) fn cwd(root: &Path, pid: i32) -> io::Result<PathBuf> {
+pub(super) fn cwd(root: &Path, pid: i32) -> io::Result<PathBuf> {
     if !is_live(root) {
         return captured::link(root, pid, "cwd");
     }
@@ -35,7 +34,7 @@ pub(in super::super) fn cwd(root: &Path, pid: i32) -> io::Result<PathBuf> {
     folder(&bytes).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-pub(in super::super) fn control_group(_root: &Path, _pid: i32) -> io::Result<String> {
+pub(super) fn control_group(_root: &Path, _pid: i32) -> io::Result<String> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "there are no control groups on macOS"))
 }
 
@@ -45,18 +44,13 @@ pub(in super::super) fn memory(root: &Path, pid: i32) -> Option<u64> {
     usage.ok().map(|usage| usage.ri_phys_footprint)
 }
 
-pub(in super::super) fn direct_children(root: &Path, id: ProcessId) -> io::Result<Vec<i32>> {
-    if is_live(root) {
-        return told::direct_children(&Darwin, id);
-    }
-    let (processes, _) = captured::read(root)?;
-    let is_alive = processes.iter().any(|process| process.id == id);
-    let children = processes.iter().filter(|process| process.parent == id.pid);
-    let children: Vec<i32> = children.map(|process: &Process| process.id.pid).collect();
-    is_alive.then_some(children).ok_or_else(|| io::ErrorKind::NotFound.into())
+/// Returns what is resident.
+pub(in super::super) fn resident(root: &Path, pid: i32) -> Option<u64> {
+    let usage = is_live(root).then(|| pidrusage::<RUsageInfoV0>(pid))?;
+    usage.ok().map(|usage| usage.ri_resident_size)
 }
 
-pub(in super::super) fn is_tool_shell(root: &Path, pid: i32) -> io::Result<bool> {
+pub(super) fn is_tool_shell(root: &Path, pid: i32) -> io::Result<bool> {
     if !is_live(root) {
         return Err(on_linux_only("tool shells"));
     }

@@ -29,7 +29,7 @@ impl Sockets {
     }
 }
 
-pub(in super::super) fn stdio(
+pub(super) fn stdio(
     _root: &Path,
     is_live: bool,
     pid: i32,

@@ -17,7 +17,7 @@ use super::*;
 fn look(child: &Sleeper) -> Stdio {
     let table = live();
     let sockets = table.sockets();
-    let stdio = table.stdio(child.pid(), &sockets, true);
+    let stdio = table.inspector().process(child.pid()).stdio(&sockets, true);
     assert_eq!(sockets.gap(), None);
     stdio
 }
@@ -159,7 +159,7 @@ fn a_pipe_is_not_opened_unless_that_is_asked_for() {
     drop((input, output));
     becomes(&child, Contact::Lost);
     let table = live();
-    let stdio = table.stdio(child.pid(), &table.sockets(), false);
+    let stdio = table.inspector().process(child.pid()).stdio(&table.sockets(), false);
     assert!(matches!(&stdio.input.what, EndKind::Pipe { .. }));
     assert_eq!(stdio.contact(), Contact::Unknown);
 }
@@ -170,7 +170,7 @@ fn pipes_are_judged_even_where_sockets_are_refused() {
     let (_other, its_output) = pair();
     let child = Sleeper::with(its_input, its_output);
     let sockets = Sockets::opened_by(|| Err(Errno::AFNOSUPPORT.into()));
-    let stdio = live().stdio(child.pid(), &sockets, true);
+    let stdio = live().inspector().process(child.pid()).stdio(&sockets, true);
     assert_eq!(stdio.input.peer, Peer::Alive);
     assert!(matches!(stdio.output.peer, Peer::Unknown(_)));
     assert!(sockets.gap().is_some());

@@ -10,7 +10,7 @@ mod sockets;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 
@@ -48,19 +48,16 @@ struct Subject<'a> {
     asks_pipes: bool,
 }
 
-pub(in super::super::super) fn stdio(
-    root: &Path,
+/// Looks at a process in its table, both of which are held, or could not be opened.
+pub(super) fn stdio(
+    at: Result<(&Directory, &Directory), Errno>,
     is_live: bool,
-    pid: i32,
     sockets: &Sockets,
     asks_pipes: bool,
 ) -> Stdio {
-    let table = Directory::open(root);
-    let opened = table.and_then(|table| table.process(pid).map(|process| (table, process)));
-    match opened {
+    match at {
         Ok((table, process)) => {
-            let subject =
-                Subject { table: &table, process: &process, is_live, sockets, asks_pipes };
+            let subject = Subject { table, process, is_live, sockets, asks_pipes };
             Stdio { input: subject.end(Stream::Input), output: subject.end(Stream::Output) }
         }
         Err(errno) => Stdio { input: unreadable(errno), output: unreadable(errno) },
@@ -178,7 +175,10 @@ mod tests {
 
     fn look(captured: &Captured, asks_pipes: bool) -> Stdio {
         let sockets = Sockets::new(captured.root(), false);
-        stdio(captured.root(), false, 9, &sockets, asks_pipes)
+        let table = Directory::open(captured.root()).unwrap();
+        let process = table.process(9);
+        let at = process.as_ref().map(|process| (&table, process)).map_err(|errno| *errno);
+        stdio(at, false, &sockets, asks_pipes)
     }
 
     #[test]

@@ -1,0 +1,137 @@
+//! Whether a lane is still the one that was judged.
+
+use std::path::PathBuf;
+
+use super::archive;
+use crate::act::Actuator;
+use crate::gateway::Speak;
+use crate::model::{
+    LaneCall, LaneSight, LaneStatus, LiveLane, RunId, Rung, Transcript, UnixMillis,
+};
+
+/// A lane that is what was judged, right before it is repaired.
+pub(super) struct Before {
+    /// As the gateway tells it.
+    pub(super) live: LiveLane,
+    /// As it was judged on disk.
+    pub(super) sight: LaneSight,
+    /// The run that may be ended, where it is known.
+    pub(super) run: Option<RunId>,
+    /// The newest archive of an earlier conversation of the same transcript.
+    pub(super) archive: Option<PathBuf>,
+}
+
+/// What was found in the place of the judged lane.
+pub(super) enum Found {
+    /// The very same.
+    Standing(Box<Before>),
+    /// Its run is over without us.
+    Gone(String),
+    /// Something else, or something that cannot be seen.
+    Changed(String),
+}
+
+/// Looks at the lane through the gateway and on disk.
+pub(super) fn look(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) -> Found {
+    if !(actuator.is_alive)(call.gateway) {
+        return Found::Changed(GATEWAY_GONE.to_owned());
+    }
+    let lanes = match speak.lanes(call.gateway) {
+        Ok(lanes) => lanes,
+        Err(failure) => {
+            return Found::Changed(format!("the gateway could not be asked again: {failure}"));
+        }
+    };
+    let Some(live) = lanes.into_iter().find(|lane| lane.key == call.key) else {
+        return Found::Gone("the gateway does not list the lane any more".to_owned());
+    };
+    if let Err(found) = compare(&live, call) {
+        return found;
+    }
+    let sight = actuator.lanes.judged(call);
+    if let Err(found) = still(actuator, call, &sight) {
+        return found;
+    }
+    match actuator.lanes.newcomer(call) {
+        Err(why) => return Found::Changed(why),
+        Ok(Some(id)) => {
+            return Found::Changed(format!("{id} was started below the gateway meanwhile"));
+        }
+        Ok(None) => {}
+    }
+    let run = call.run.clone().or_else(|| only(&live.runs));
+    let archive = sight.file.as_deref().and_then(archive::newest);
+    Found::Standing(Box::new(Before { live, sight, run, archive }))
+}
+
+pub(super) const GATEWAY_GONE: &str = "the gateway has ended or restarted";
+
+fn only(runs: &[RunId]) -> Option<RunId> {
+    match runs {
+        [run] => Some(run.clone()),
+        _ => None,
+    }
+}
+
+/// Compares the gateway's word with the judgement.
+fn compare(live: &LiveLane, call: &LaneCall) -> Result<(), Found> {
+    let changed = |what: &str| Err(Found::Changed(what.to_owned()));
+    let gone = |what: &str| Err(Found::Gone(what.to_owned()));
+    if live.session_id != call.session_id {
+        return changed("the lane has another session id now");
+    }
+    if live.started_at != call.started_at {
+        return changed("another run has begun");
+    }
+    if call.rung == Rung::Recover {
+        return if live.is_tombstoned { Ok(()) } else { changed("the session is not given up") };
+    }
+    let is_active = live.has_active_run;
+    if live.status == LaneStatus::Ended && is_active != Some(true) {
+        return gone("its run has ended");
+    }
+    match &call.run {
+        Some(_) if is_active == Some(false) => gone("its run has ended"),
+        Some(run) if !live.runs.is_empty() && !live.runs.contains(run) => {
+            changed("another run is active")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Compares what is on disk, and whether the gateway is alive, with the judgement.
+pub(super) fn still(
+    actuator: &Actuator<'_>,
+    call: &LaneCall,
+    judged: &LaneSight,
+) -> Result<(), Found> {
+    if !(actuator.is_alive)(call.gateway) {
+        return Err(Found::Changed(GATEWAY_GONE.to_owned()));
+    }
+    let now = actuator.lanes.now(call).map_err(Found::Changed)?;
+    if let Some(lock) = call.lock.as_ref().filter(|lock| !now.locks.contains_key(*lock)) {
+        let name = lock.file_name().unwrap_or_default().to_string_lossy();
+        return Err(Found::Gone(format!("its lock {name} is gone")));
+    }
+    let changed = |what: &str| Err(Found::Changed(what.to_owned()));
+    if now.locks != judged.locks {
+        return changed("its lock was taken anew, or another one is there");
+    }
+    if has_moved(judged.transcript, now.transcript, judged.at) {
+        return changed("the transcript has been written");
+    }
+    if has_moved(judged.trajectory, now.trajectory, judged.at) {
+        return changed("the trajectory has been written");
+    }
+    Ok(())
+}
+
+/// Whether a file was written, or may have been, since it was `judged` at `at`.
+fn has_moved(judged: Option<Transcript>, now: Option<Transcript>, at: UnixMillis) -> bool {
+    match (judged, now) {
+        (Some(judged), Some(now)) => judged != now,
+        (Some(_), None) => true,
+        (None, Some(now)) => now.modified_at().is_some_and(|written| written >= at),
+        (None, None) => false,
+    }
+}

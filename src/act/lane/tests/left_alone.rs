@@ -1,0 +1,119 @@
+//! What is no longer what was judged.
+
+use super::*;
+
+#[test]
+fn a_lane_that_has_moved_since_it_was_judged() {
+    let changed = |change: fn(&mut State), want: &str| {
+        left_alone(hung().but(change), &abort(), &format!("changed: {want}"));
+    };
+    changed(
+        |state| state.live().session_id = Some("s2".into()),
+        "the lane has another session id now",
+    );
+    changed(|state| state.live().session_id = None, "the lane has another session id now");
+    changed(|state| state.live().started_at = Some(at(1)), "another run has begun");
+    changed(|state| state.live().started_at = None, "another run has begun");
+    changed(|state| state.live().runs = vec![run("r2")], "another run is active");
+    changed(|state| state.sight.transcript = transcript(11), "the transcript has been written");
+    changed(
+        |state| {
+            let modified_at = at(2_999);
+            state.sight.transcript = Some(Transcript::Present { bytes: 10, modified_at });
+        },
+        "the transcript has been written",
+    );
+    changed(
+        |state| state.sight.transcript = Some(Transcript::Unreadable),
+        "the transcript has been written",
+    );
+    changed(|state| state.sight.trajectory = transcript(1), "the trajectory has been written");
+    changed(
+        |state| state.sight.locks = [(LOCK.into(), stamp(2))].into(),
+        "its lock was taken anew, or another one is there",
+    );
+    changed(
+        |state| drop(state.sight.locks.insert("/s/s1-topic-1.jsonl.lock".into(), stamp(3))),
+        "its lock was taken anew, or another one is there",
+    );
+    changed(
+        |state| state.newcomer = Some(ProcessId { pid: 9, start_ticks: 8 }),
+        "pid 9 (started at tick 8) was started below the gateway meanwhile",
+    );
+}
+
+#[test]
+fn a_lane_whose_run_is_over() {
+    let gone = |change: fn(&mut State), want: &str| {
+        left_alone(hung().but(change), &abort(), &format!("already_gone: {want}"));
+    };
+    gone(|state| state.live = None, "the gateway does not list the lane any more");
+    gone(
+        |state| {
+            state.live().status = LaneStatus::Ended;
+            state.live().has_active_run = Some(false);
+        },
+        "its run has ended",
+    );
+    gone(
+        |state| {
+            state.live().has_active_run = Some(false);
+            state.live().runs.clear();
+        },
+        "its run has ended",
+    );
+    gone(|state| state.sight.locks.clear(), "its lock s1.jsonl.lock is gone");
+    let of_4_15 = hung_4_15().but(|state| state.live().status = LaneStatus::Ended);
+    left_alone(of_4_15, &abort_4_15(), "already_gone: its run has ended");
+}
+
+#[test]
+fn a_session_that_is_not_given_up_is_not_recovered() {
+    let want = "changed: the session is not given up";
+    left_alone(hung(), &rung(Rung::Recover, (2026, 9, 6)), want);
+}
+
+#[test]
+fn a_transcript_that_was_not_judged_counts_as_written_if_it_is_newer() {
+    for (modified_at, want) in
+        [(at(1), "would_do"), (NOW, "changed: the transcript has been written")]
+    {
+        let written = Some(Transcript::Present { bytes: 1, modified_at });
+        let state = hung().but(|state| state.sight.transcript = written);
+        let mut world = World::new(state, Vec::new());
+        (world.judged.transcript, world.judged.trajectory) = (None, None);
+        let performed = perform(&world, &abort(), |actuator| actuator.reach = Reach::DryRun);
+        assert_eq!(line(performed), want);
+    }
+}
+
+#[test]
+fn a_lane_of_a_gateway_that_has_ended_cannot_be_asked_or_cannot_be_seen() {
+    let world = World::new(hung(), Vec::new());
+    let performed = perform(&world, &abort(), |actuator| actuator.is_alive = &|_| false);
+    assert_eq!(line(performed), "changed: the gateway has ended or restarted");
+
+    #[derive(Debug)]
+    struct Deaf;
+    impl Speak for Deaf {
+        fn lanes(&self, _: ProcessId) -> Result<Vec<LiveLane>, RpcFailure> {
+            Err(RpcFailure { fault: RpcFault::Deaf, text: "it says nothing".to_owned() })
+        }
+        fn call(&self, _: ProcessId, call: &Call) -> Result<Reply, CallError> {
+            panic!("{call:?} is said to a gateway that does not answer")
+        }
+    }
+    let performed = perform(&world, &abort(), |actuator| actuator.speak = Some(&Deaf));
+    assert_eq!(line(performed), "changed: the gateway could not be asked again: it says nothing");
+
+    let performed = perform(&world, &abort(), |actuator| actuator.lanes = &NoLaneCensus);
+    assert_eq!(line(performed), "changed: nobody looks at lanes here");
+    assert_eq!(world.calls(), []);
+}
+
+#[test]
+fn what_moves_while_the_manifest_is_written_is_seen_right_before_the_call() {
+    let world = World { written_at_look: Some(2), ..World::new(hung(), Vec::new()) };
+    check(&world, &abort(), "changed: the transcript has been written");
+    assert_eq!(world.calls(), []);
+}

@@ -1,0 +1,123 @@
+//! When the gateway itself ends a run that makes no progress.
+
+use std::time::Duration;
+
+use super::Capabilities;
+
+/// What the gateway's own configuration says about its limits. `None`: nothing usable.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Configured {
+    /// `diagnostics.enabled: false`, which switches its recovery off altogether.
+    pub is_off: bool,
+    /// `diagnostics.stuckSessionWarnMs`.
+    pub warn: Option<Duration>,
+    /// `diagnostics.stuckSessionAbortMs`.
+    pub abort: Option<Duration>,
+    /// `agents.defaults.compaction.timeoutSeconds`.
+    pub compaction: Option<Duration>,
+}
+
+/// What a run without progress waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Work {
+    /// A model that does not answer.
+    Model,
+    /// A tool, or an agent over ACP, that does not return.
+    Tool,
+    /// Neither: it hangs in the gateway itself.
+    Other,
+}
+
+/// When the gateway ends such a run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Deadline {
+    /// Never.
+    Never,
+    /// After this long without progress.
+    After(Duration),
+    /// After this long, or later: the time limit of the model request or of the tool may be longer.
+    NotBefore(Duration),
+}
+
+impl Deadline {
+    /// Returns the least time without progress after which it may do so.
+    #[must_use]
+    pub fn least(self) -> Option<Duration> {
+        match self {
+            Deadline::Never => None,
+            Deadline::After(after) | Deadline::NotBefore(after) => Some(after),
+        }
+    }
+}
+
+/// The recovery of one version, as its package has it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stuck {
+    /// It only warns (2026.3.24, 2026.4.15).
+    Warns,
+    /// `max(10 min, 5 × warn)`, and only of runs that wait for neither model nor tool (2026.5.7).
+    OutsideOfWork,
+    /// `abort` if configured, but not below `warn`, else `max(5 min, 3 × warn)` (2026.5.28, 6.11,
+    /// 7.1).
+    AsConfigured,
+    /// 6 min, whatever is configured; a tool has 15 min at least, a model the limit of its request
+    /// (2026.9.6).
+    Fixed,
+}
+
+/// `diagnostics.stuckSessionWarnMs`: the default, and within which bounds another value counts.
+const WARN: Duration = Duration::from_secs(120);
+const WARN_MIN: Duration = Duration::from_secs(1);
+const WARN_MAX: Duration = Duration::from_secs(86_400);
+
+/// `BLOCKED_TOOL_CALL_ABORT_FLOOR_MS` of 2026.9.6.
+const TOOL_MIN: Duration = Duration::from_secs(900);
+/// What the gateway adds to the time limit of a compaction (`DEFAULT_TIMEOUT_GRACE_MS`).
+const COMPACTION_GRACE: Duration = Duration::from_secs(120);
+/// How often the gateway looks, and how long it lets the run settle: its deadline is met this late.
+const LATE: Duration = Duration::from_secs(30 + 15);
+
+impl Capabilities {
+    /// Returns when the gateway itself ends a run that waits for `work` and makes no progress.
+    #[must_use]
+    pub fn ends_stuck(&self, work: Work, configured: Configured) -> Deadline {
+        let warn = configured.warn.filter(|warn| (WARN_MIN..=WARN_MAX).contains(warn));
+        let warn = warn.unwrap_or(WARN);
+        let minutes = |least: u64| Duration::from_secs(least * 60);
+        match (self.stuck, work) {
+            _ if configured.is_off => Deadline::Never,
+            (Stuck::Warns, _) | (Stuck::OutsideOfWork, Work::Model | Work::Tool) => Deadline::Never,
+            (Stuck::OutsideOfWork, Work::Other) => Deadline::After(minutes(10).max(warn * 5)),
+            (Stuck::AsConfigured, _) => {
+                let abort = configured.abort.filter(|abort| !abort.is_zero());
+                Deadline::After(match abort {
+                    Some(abort) => abort.max(warn),
+                    None => minutes(5).max(warn * 3),
+                })
+            }
+            (Stuck::Fixed, Work::Other) => Deadline::After(WARN * 3),
+            (Stuck::Fixed, Work::Model) => Deadline::NotBefore(WARN * 3),
+            (Stuck::Fixed, Work::Tool) => Deadline::NotBefore(TOOL_MIN),
+        }
+    }
+
+    /// Returns how long a run may be without progress before the gateway has had its turn, whatever
+    /// the run waits for: its longest deadline, and what it needs to carry it out. Zero if it
+    /// never acts.
+    #[must_use]
+    pub fn defers(&self, configured: Configured) -> Duration {
+        let deadlines = [Work::Model, Work::Tool, Work::Other]
+            .into_iter()
+            .filter_map(|work| self.ends_stuck(work, configured).least());
+        deadlines.max().map_or(Duration::ZERO, |longest| longest.saturating_add(LATE))
+    }
+
+    /// Returns how long a compaction may take with all its grace.
+    #[must_use]
+    pub fn compacts_within(&self, configured: Configured) -> Duration {
+        match configured.compaction.filter(|limit| !limit.is_zero()) {
+            Some(limit) => limit.saturating_add(COMPACTION_GRACE),
+            None => self.compaction_within,
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! What is ended, what is left alone, and why.
+
+use std::time::Duration;
+
+use super::*;
+use crate::model::sample::{GRACE, NOW, ago, gap, lock};
+use crate::model::{
+    Action, Era, Field, History, LaneCall, LaneStatus, ProcessId, Residue, Rpc, RpcFailure,
+    RpcFault, Rung, Sighting, Snapshot, Source, Status, Transcript, UnixMillis, Version,
+};
+use crate::policy::run::sample::{
+    BEGAN, KEY, answer, child, held, history, hung, hung_in_sqlite, live, on, says,
+};
+use crate::policy::settings::sample as settings;
+
+const AFTER: u64 = 1_800;
+
+pub(super) fn rule() -> HungLane {
+    let repair = Rung::ALL.to_vec();
+    HungLane { mode: Mode::Enforce, after: Duration::from_secs(AFTER), repair, tell: false }
+}
+
+pub(super) fn judge_all(world: &Snapshot, history: &History, policies: &Policies) -> Vec<Verdict> {
+    let context = Context { snapshot: world, history, explains_healthy: true, start_grace: GRACE };
+    let verdicts = crate::policy::evaluate(context, policies);
+    verdicts.into_iter().filter(|verdict| verdict.policy == Policy::HungLane).collect()
+}
+
+fn judge_with(world: &Snapshot, rule: HungLane) -> Verdict {
+    let mut policies = Policies { hung_lane: rule, ..settings() };
+    policies.held_lock.mode = Mode::Off;
+    let verdicts = judge_all(world, &history(), &policies);
+    verdicts.into_iter().find(|verdict| verdict.subject.id == KEY).expect("a verdict")
+}
+
+fn line(verdict: &Verdict) -> String {
+    let suspect = if verdict.suspect { "" } else { "healthy " };
+    format!("{suspect}{} {}", verdict.decision.name(), verdict.decision.code())
+}
+
+#[track_caller]
+fn check(change: impl FnOnce(&mut Snapshot), want: &str) {
+    let mut world = hung();
+    change(&mut world);
+    assert_eq!(line(&judge_with(&world, rule())), want);
+}
+
+#[track_caller]
+fn check_sqlite(change: impl FnOnce(&mut Snapshot), want: &str) {
+    let mut world = hung_in_sqlite();
+    change(&mut world);
+    assert_eq!(line(&judge_with(&world, rule())), want);
+}
+
+fn call(verdict: &Verdict) -> &LaneCall {
+    match &verdict.decision {
+        Decision::Act(Action::CallLane(call), _) => call,
+        other => panic!("a call, not {other:?}"),
+    }
+}
+
+fn transcript(world: &mut Snapshot, seconds: u64) {
+    world.lanes[0].transcript = Transcript::Present { bytes: 1, modified_at: ago(seconds) };
+}
+
+#[test]
+fn a_run_that_is_alive_and_still_is_ended() {
+    check(|_| {}, "act no_progress");
+    check_sqlite(|_| {}, "act no_progress");
+    let verdict = judge_with(&hung(), rule());
+    let call = call(&verdict);
+    assert_eq!((call.rung, call.run.as_ref().unwrap().0.as_str()), (Rung::Abort, "r1"));
+    assert_eq!(call.started_at, Some(ago(BEGAN)));
+    assert_eq!(verdict.looks, Looks::Confirmed);
+}
+
+#[test]
+fn the_run_must_be_old_enough() {
+    let began = |seconds| {
+        move |world: &mut Snapshot| {
+            world.lanes[0].row.started_at = Field::Value(ago(seconds));
+            says(world, |lane| lane.started_at = Some(ago(seconds)));
+        }
+    };
+    check(began(AFTER - 1), "healthy hold too_young");
+    check(began(AFTER), "act no_progress");
+    check(began(1), "healthy hold too_young");
+}
+
+#[test]
+fn any_sign_of_life_within_that_time_is_progress() {
+    check(|world| transcript(world, AFTER - 1), "healthy hold silent_so_far");
+    check(|world| transcript(world, AFTER), "act no_progress");
+    let trajectory = |world: &mut Snapshot| {
+        world.lanes[0].trajectory = Transcript::Present { bytes: 1, modified_at: ago(AFTER - 1) };
+    };
+    check(trajectory, "healthy hold silent_so_far");
+    let event = |seconds| {
+        move |world: &mut Snapshot| says(world, |lane| lane.last_event_at = Some(ago(seconds)))
+    };
+    check(event(AFTER - 1), "healthy hold silent_so_far");
+    check(event(AFTER), "act no_progress");
+    let taken =
+        |seconds| move |world: &mut Snapshot| world.locks = vec![held("s1.jsonl.lock", seconds)];
+    check(taken(AFTER - 1), "healthy hold silent_so_far");
+    check(taken(AFTER), "act no_progress");
+    let future = |world: &mut Snapshot| {
+        says(world, |lane| lane.last_event_at = Some(NOW.plus(Duration::from_secs(60))));
+    };
+    check(future, "healthy hold silent_so_far");
+}
+
+#[test]
+fn messages_that_come_in_are_no_progress_where_events_say_more() {
+    let touched = |world: &mut Snapshot| {
+        world.lanes[0].row.updated_at = Field::Value(ago(1));
+        says(world, |lane| lane.updated_at = Some(ago(1)));
+    };
+    check(touched, "act no_progress");
+    let unheard = |since: Option<UnixMillis>| {
+        move |world: &mut Snapshot| {
+            touched(world);
+            says(world, |lane| lane.heard_since = since);
+        }
+    };
+    check(unheard(None), "healthy hold silent_so_far");
+    check(unheard(Some(ago(AFTER - 1))), "healthy hold silent_so_far");
+    check(unheard(Some(ago(AFTER))), "act no_progress");
+    let touched = |world: &mut Snapshot| says(world, |lane| lane.updated_at = Some(ago(1)));
+    check_sqlite(touched, "healthy hold silent_so_far");
+}
+
+#[test]
+fn without_a_transcript_silence_is_only_as_long_as_somebody_listened() {
+    let heard = |since: Option<UnixMillis>| {
+        move |world: &mut Snapshot| says(world, |lane| lane.heard_since = since)
+    };
+    check_sqlite(heard(None), "hold unheard");
+    check_sqlite(heard(Some(ago(AFTER - 1))), "healthy hold silent_so_far");
+    check_sqlite(heard(Some(ago(AFTER))), "act no_progress");
+    check(heard(None), "act no_progress");
+    let missing = |since: Option<UnixMillis>| {
+        move |world: &mut Snapshot| {
+            world.lanes[0].transcript = Transcript::Missing;
+            says(world, |lane| lane.heard_since = since);
+        }
+    };
+    check(missing(None), "hold unheard");
+    check(missing(Some(ago(AFTER - 1))), "healthy hold silent_so_far");
+    check(missing(Some(ago(AFTER))), "act no_progress");
+}
+
+#[test]
+fn a_run_must_be_proven_alive() {
+    let active =
+        |is: Option<bool>| move |world: &mut Snapshot| says(world, |lane| lane.has_active_run = is);
+    check(active(Some(false)), "healthy hold not_alive");
+    check(active(None), "act no_progress");
+    let unnamed = |world: &mut Snapshot| {
+        says(world, |lane| {
+            lane.has_active_run = None;
+            lane.runs.clear();
+        });
+    };
+    check(unnamed, "healthy hold not_alive");
+    let named_once = |world: &mut Snapshot| {
+        says(world, |lane| {
+            lane.has_active_run = None;
+            lane.heard_since = None;
+        });
+    };
+    check(named_once, "healthy hold not_alive");
+}
+
+#[test]
+fn a_lock_of_the_live_gateway_proves_life_where_it_is_that_very_lanes() {
+    let with = |name: &'static str| {
+        move |world: &mut Snapshot| {
+            world.locks = vec![held(name, BEGAN)];
+            says(world, |lane| {
+                lane.has_active_run = None;
+                lane.runs.clear();
+            });
+        }
+    };
+    check(with("s1.jsonl.lock"), "act no_progress");
+    check(with("s1-topic-x.jsonl.lock"), "act no_progress");
+    // Of a session whose id only begins the same.
+    check(with("s12.jsonl.lock"), "healthy hold not_alive");
+    check(with("s2.jsonl.lock"), "healthy hold not_alive");
+    let elsewhere = |world: &mut Snapshot| {
+        with("s1.jsonl.lock")(world);
+        world.locks[0].agent = "other".into();
+    };
+    check(elsewhere, "healthy hold not_alive");
+}
+
+#[test]
+fn a_lock_of_anybody_else_means_that_somebody_else_may_run_it() {
+    let other = ProcessId { pid: 7, start_ticks: 99 };
+    for seen in [
+        Sighting::Present { id: other, started_at: ago(90_000), is_openclaw: true },
+        Sighting::Hidden,
+        Sighting::Absent,
+    ] {
+        let theirs = |world: &mut Snapshot| world.locks = vec![lock("s1.jsonl.lock", seen, BEGAN)];
+        check(theirs, "hold lane_locked");
+    }
+}
+
+#[test]
+fn a_tool_at_work_is_left_alone_however_silent() {
+    let tool = |lane: Option<&'static str>, started: u64| {
+        move |world: &mut Snapshot| {
+            let mut tool = child(50, started);
+            (tool.is_agent, tool.lane) = (false, lane.map(Into::into));
+            world.children = vec![tool];
+        }
+    };
+    check(tool(Some(KEY), BEGAN), "hold tool_running");
+    check(tool(Some(KEY), 80_000), "hold tool_running");
+    check(tool(None, BEGAN), "hold tool_running");
+    check(tool(None, BEGAN + 2), "hold tool_running");
+    // Older than the run by more than two clocks may differ, or at work for another lane.
+    check(tool(None, BEGAN + 3), "act no_progress");
+    check(tool(Some("agent:main:other"), 10), "act no_progress");
+    check_sqlite(tool(Some(KEY), BEGAN), "hold tool_running");
+}
+
+#[test]
+fn an_agent_at_work_is_progress_and_so_is_one_that_is_not_known_to_idle() {
+    let agent = |idle: Option<u64>| {
+        move |world: &mut Snapshot| {
+            let mut agent = child(50, 80_000);
+            agent.idle = idle.map(Duration::from_secs);
+            world.children = vec![agent];
+        }
+    };
+    check(agent(Some(AFTER - 1)), "hold child_active");
+    check(agent(Some(AFTER)), "act no_progress");
+    check(agent(None), "hold child_active");
+    let unseen = |seconds| {
+        move |world: &mut Snapshot| {
+            world.gateway_children = vec![(ProcessId { pid: 9, start_ticks: 9 }, ago(seconds))];
+        }
+    };
+    check(unseen(BEGAN), "hold child_younger");
+    check(unseen(BEGAN + 3), "act no_progress");
+}
+
+#[test]
+fn a_run_may_wait_for_a_lane_that_it_spawned() {
+    let spawned = |key: &'static str, change: fn(&mut crate::model::LiveLane)| {
+        move |world: &mut Snapshot| {
+            let mut lane = live(key, "s2");
+            change(&mut lane);
+            answer(world, |answers| answers.lanes.push(lane));
+        }
+    };
+    let ours = |lane: &mut crate::model::LiveLane| lane.parent = Some(KEY.into());
+    check(spawned("agent:main:subagent:x", ours), "hold waits_for_child");
+    check(spawned("agent:main:other", ours), "hold waits_for_child");
+    check(spawned("agent:claude:acp:x", |_| {}), "hold waits_for_child");
+    check(spawned("agent:main:other", |_| {}), "act no_progress");
+    let older = |lane: &mut crate::model::LiveLane| lane.started_at = Some(ago(BEGAN + 3));
+    check(spawned("agent:claude:acp:x", older), "act no_progress");
+    let theirs = |lane: &mut crate::model::LiveLane| lane.parent = Some("agent:main:z".into());
+    check(spawned("agent:claude:acp:x", theirs), "act no_progress");
+    let ended = |lane: &mut crate::model::LiveLane| {
+        lane.parent = Some(KEY.into());
+        (lane.status, lane.has_active_run) = (LaneStatus::Ended, Some(false));
+    };
+    check(spawned("agent:main:subagent:x", ended), "act no_progress");
+    let idle = |lane: &mut crate::model::LiveLane| {
+        (lane.parent, lane.has_active_run) = (Some(KEY.into()), Some(false));
+    };
+    // Only where the field knows of every run.
+    check_sqlite(spawned("agent:main:subagent:x", idle), "act no_progress");
+    check(spawned("agent:main:other", idle), "hold waits_for_child");
+}
+
+#[test]
+fn a_task_that_names_a_lane_of_which_nothing_is_known_holds() {
+    let tasks = |keys: &'static [&'static str]| {
+        move |world: &mut Snapshot| {
+            world.task_lanes = Some(keys.iter().map(|key| (*key).into()).collect());
+        }
+    };
+    check(tasks(&[KEY]), "act no_progress");
+    check(tasks(&[KEY, "agent:claude:acp:x"]), "hold task_active");
+    check(tasks(&["agent:claude:acp:x"]), "act no_progress");
+    check(|world| world.task_lanes = None, "hold gap");
+    check_sqlite(|world| world.gaps.push(gap(Source::Tasks, "/s/state")), "hold gap");
+}
+
+#[test]
+fn the_gateway_has_its_own_time_first_whatever_is_configured() {
+    let short = HungLane { after: Duration::from_secs(60), ..rule() };
+    let still_for = |world: &mut Snapshot, seconds: u64| {
+        transcript(world, seconds);
+    };
+    let check = |version: (u8, u16), seconds: u64, want: &str| {
+        let mut world = hung();
+        on(&mut world, Version::new(2026, version.0, version.1));
+        still_for(&mut world, seconds);
+        assert_eq!(line(&judge_with(&world, short.clone())), want, "{version:?} {seconds}");
+    };
+    // 2026.3.24 never ends a run; a compaction may take 15 minutes and 2 of grace.
+    check((3, 24), 1_019, "hold may_compact");
+    check((3, 24), 1_020, "act no_progress");
+    check((4, 15), 254, "hold gateway_recovers");
+    check((4, 15), 255, "hold may_compact");
+    check((4, 15), 1_020, "act no_progress");
+    // 10 minutes, and what it needs to carry it out.
+    check((5, 7), 644, "hold gateway_recovers");
+    check((5, 7), 645, "hold may_compact");
+    check((5, 28), 1_020, "act no_progress");
+    // 6 minutes.
+    check((6, 11), 404, "hold gateway_recovers");
+    check((6, 11), 405, "act no_progress");
+    let check = |seconds: u64, want: &str| {
+        let mut world = hung_in_sqlite();
+        says(&mut world, |lane| lane.last_event_at = Some(ago(seconds)));
+        assert_eq!(line(&judge_with(&world, short.clone())), want, "{seconds}");
+    };
+    // 15 minutes for a tool.
+    check(944, "hold gateway_recovers");
+    check(945, "act no_progress");
+}
+
+#[test]
+fn a_version_that_was_not_run_is_never_acted_on() {
+    check(|world| on(world, Version::new(2026, 5, 8)), "hold version_untested");
+    check(|world| on(world, Version::new(2026, 3, 23)), "hold version_untested");
+    check_sqlite(|world| on(world, Version::new(2026, 9, 7)), "hold version_untested");
+    check(|world| answer(world, |answers| answers.version = None), "hold version_unknown");
+    let other = |world: &mut Snapshot| world.gateway.version = Some(Version::new(2026, 5, 28));
+    check(other, "hold rpc_disagrees");
+    check(|world| world.gateway.version = None, "act no_progress");
+}
+
+#[test]
+fn nothing_is_judged_without_an_answer() {
+    let not_asked = |world: &mut Snapshot| world.rpc = Rpc::NotAsked("captured".to_owned());
+    check(not_asked, "healthy hold rpc_not_asked");
+    for fault in RpcFault::ALL {
+        let failed = |world: &mut Snapshot| {
+            world.rpc = Rpc::Failed(RpcFailure { fault, text: "no".to_owned() });
+            world.locks = vec![held("s1.jsonl.lock", BEGAN)];
+        };
+        check(failed, "hold rpc_unavailable");
+    }
+    check(|world| answer(world, |answers| answers.is_complete = false), "hold gap");
+    check(|world| answer(world, |answers| answers.lanes.clear()), "healthy hold rpc_disagrees");
+}
+
+#[test]
+fn disk_and_gateway_must_mean_the_same_run() {
+    let session = |world: &mut Snapshot| says(world, |lane| lane.session_id = Some("s2".into()));
+    check(session, "hold rpc_disagrees");
+    let start = |world: &mut Snapshot| says(world, |lane| lane.started_at = Some(ago(BEGAN - 1)));
+    check(start, "hold rpc_disagrees");
+    check(|world| says(world, |lane| lane.status = LaneStatus::Ended), "hold rpc_disagrees");
+    check(|world| says(world, |lane| lane.ended_at = Some(ago(9))), "hold rpc_disagrees");
+    let ended = |world: &mut Snapshot| world.lanes[0].row.ended_at = Field::Value(ago(9));
+    check(ended, "hold rpc_disagrees");
+    let two = |world: &mut Snapshot| {
+        let lane = world.lanes[0].clone();
+        world.lanes.push(lane);
+    };
+    check(two, "hold lane_unknown");
+    let twice = |world: &mut Snapshot| answer(world, |all| all.lanes.push(live(KEY, "s1")));
+    check_sqlite(twice, "hold lane_unknown");
+}
+
+#[test]
+fn times_that_make_no_sense_are_left_alone() {
+    let start = |world: &mut Snapshot, at: Option<UnixMillis>| {
+        says(world, |lane| lane.started_at = at);
+    };
+    check_sqlite(|world| start(world, None), "healthy hold malformed");
+    check_sqlite(|world| start(world, Some(UnixMillis(0))), "healthy hold malformed");
+    check_sqlite(|world| start(world, Some(UnixMillis(-5))), "healthy hold malformed");
+    check_sqlite(|world| start(world, Some(UnixMillis(i64::MAX))), "healthy hold in_future");
+    let nameless = |world: &mut Snapshot| says(world, |lane| lane.session_id = None);
+    check_sqlite(nameless, "hold malformed");
+    let odd = |world: &mut Snapshot| world.lanes[0].row.started_at = Field::Malformed;
+    check(odd, "hold malformed");
+}
+
+#[test]
+fn a_gap_in_what_it_rests_on_holds() {
+    for source in [
+        Source::Host,
+        Source::Processes,
+        Source::Gateway,
+        Source::Config,
+        Source::Subagents,
+        Source::Sessions,
+        Source::Locks,
+    ] {
+        check(|world| world.gaps.push(gap(source, "/s/agents/main/sessions")), "hold gap");
+        check_sqlite(|world| world.gaps.push(gap(source, "/s/agents/main/sessions")), "hold gap");
+    }
+    let elsewhere = |world: &mut Snapshot| {
+        world.gaps.push(gap(Source::Sessions, "/s/agents/other/sessions"));
+    };
+    check(elsewhere, "act no_progress");
+    check(|world| world.lanes[0].transcript = Transcript::Unreadable, "hold gap");
+    check(|world| world.lanes[0].trajectory = Transcript::Unreadable, "hold gap");
+}
+
+#[test]
+fn what_the_gateway_still_means_to_do_is_left_to_it() {
+    for (residue, want) in [
+        (Residue::AbortedLastRun, "hold aborted_last_run"),
+        (Residue::RestartRecovery, "hold restart_recovery"),
+        (Residue::PendingFinalDelivery, "hold pending_delivery"),
+        (Residue::QuotaSuspension, "hold quota_suspended"),
+    ] {
+        check(|world| world.lanes[0].row.residue.push(residue), want);
+    }
+    let aborted = |world: &mut Snapshot| says(world, |lane| lane.aborted_last_run = true);
+    check_sqlite(aborted, "hold aborted_last_run");
+    check_sqlite(|world| says(world, |lane| lane.is_tombstoned = true), "hold restart_recovery");
+}
+
+#[test]
+fn nothing_is_ended_without_a_gateway_that_is_up_and_understood() {
+    check(|world| world.gateway.status = Status::Down, "hold gateway_down");
+    check(|world| world.gateway.status = Status::Starting, "hold gateway_starting");
+    let newer = Era::Newer { what: String::new() };
+    check(|world| world.gateway.era = newer, "hold era_newer");
+    let young = |world: &mut Snapshot| {
+        world.gateway.process.as_mut().unwrap().locked_at = Some(ago(359));
+    };
+    check(young, "hold start_grace");
+    let doctor = |world: &mut Snapshot| {
+        world.maintenance = Some(ProcessId { pid: 9, start_ticks: 9 });
+    };
+    check(doctor, "hold maintenance_running");
+}
+
+#[test]
+fn lanes_that_nobody_calls_running_are_not_judged() {
+    let mut world = hung();
+    world.lanes[0].row.status = LaneStatus::Ended;
+    says(&mut world, |lane| {
+        (lane.status, lane.has_active_run) = (LaneStatus::Ended, Some(false));
+    });
+    assert!(judge_all(&world, &history(), &settings()).is_empty());
+    world.rpc = Rpc::NotAsked(String::new());
+    assert!(judge_all(&world, &history(), &settings()).is_empty());
+}
+
+#[test]
+fn a_mode_that_observes_never_acts_and_an_override_is_heard() {
+    let observe = HungLane { mode: Mode::Observe, ..rule() };
+    assert_eq!(line(&judge_with(&hung(), observe)), "observe no_progress");
+    let none = HungLane { repair: Vec::new(), ..rule() };
+    assert_eq!(line(&judge_with(&hung(), none)), "hold no_repair");
+    let mut policies = Policies { hung_lane: rule(), ..settings() };
+    policies.overrides = vec![crate::policy::settings::Override {
+        lane: crate::policy::LanePattern::new("agent:main:*"),
+        stale_lane: None,
+        hung_lane: Some(crate::policy::settings::HungLaneOverride {
+            mode: None,
+            after: Some(Duration::from_secs(BEGAN + 1)),
+        }),
+    }];
+    let verdicts = judge_all(&hung(), &history(), &policies);
+    assert_eq!(line(&verdicts[0]), "healthy hold too_young");
+    policies.overrides[0].hung_lane.as_mut().unwrap().mode = Some(Mode::Off);
+    assert!(judge_all(&hung(), &history(), &policies).is_empty());
+}
+
+#[test]
+fn the_chat_is_told_only_if_the_user_wants_that_and_nothing_of_its_own() {
+    assert_eq!(call(&judge_with(&hung(), rule())).tell, None);
+    let told = HungLane { tell: true, ..rule() };
+    let verdict = judge_with(&hung(), told);
+    let text = call(&verdict).tell.clone().unwrap();
+    assert!(text.contains("11h 6m") && !text.contains("agent"), "{text}");
+}

@@ -1,0 +1,131 @@
+//! What it takes to call a run hung.
+
+use std::time::Duration;
+
+use crate::model::{
+    Configured, Gap, HoldReason, Lane, LiveLane, Residue, Snapshot, Source, Transcript,
+};
+
+use super::progress::{is_watched, quiet};
+use super::{Run, alive, is_held_by, waits};
+use crate::policy::Context;
+use crate::policy::ground::Reach;
+
+/// Returns for how long the run has been without progress, if it is proven to be alive, to have made
+/// none for `after`, and to wait for nobody; else what stands against it.
+///
+/// First what makes any judgement void, then whether there is a run, then whether it moves, then
+/// what it may wait for, last what the gateway itself still means to do.
+pub(in crate::policy) fn hung(
+    context: Context<'_>,
+    reach: &Reach<'_>,
+    run: &Run<'_>,
+    after: Duration,
+) -> Result<Duration, HoldReason> {
+    let snapshot = context.snapshot;
+    readable(snapshot, run)?;
+    let live = run.single()?;
+    let started_at = run.started_at(snapshot.taken_at)?;
+    let age = snapshot.taken_at.since(started_at);
+    if age < after {
+        return Err(HoldReason::TooYoung { age, after });
+    }
+    alive(context, run).ok_or(HoldReason::NotAlive)?;
+    held_by_others(context, reach, run)?;
+    residue(run.disk, live)?;
+    let quiet = silent(context, run, after)?;
+    waits::on_process(context, run, started_at, after)?;
+    waits::on_lane(context, reach, run, started_at)?;
+    waits::on_task(context, reach, run)?;
+    defers(reach, quiet)?;
+    Ok(quiet)
+}
+
+/// Returns true if the run is alive and old, and left no sign of life for `after`: worth a line,
+/// whatever stands against doing anything.
+pub(in crate::policy) fn looks_hung(context: Context<'_>, run: &Run<'_>, after: Duration) -> bool {
+    let old = run.began().is_some_and(|at| context.snapshot.taken_at.since(at) >= after);
+    old && alive(context, run).is_some() && quiet(context, run, after) >= after
+}
+
+/// A gap in what the judgement rests on.
+fn readable(snapshot: &Snapshot, run: &Run<'_>) -> Result<(), HoldReason> {
+    let everywhere = [Source::Config, Source::Subagents];
+    let gap = everywhere.into_iter().find_map(|source| snapshot.gap(source));
+    let gap = gap.or_else(|| match run.disk {
+        Some(lane) => of_lane(snapshot, lane),
+        None => [Source::Sessions, Source::Locks].into_iter().find_map(|of| snapshot.gap(of)),
+    });
+    match gap {
+        Some(gap) => Err(HoldReason::Gap { source: gap.source.name(), reason: gap.reason.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn of_lane<'a>(snapshot: &'a Snapshot, lane: &Lane) -> Option<&'a Gap> {
+    let beside = lane.row.lock_beside_transcript();
+    snapshot
+        .gap_at(Source::Sessions, &lane.store.path)
+        .or_else(|| snapshot.gap_at(Source::Locks, lane.store.folder()))
+        .or_else(|| beside.and_then(|path| snapshot.gap_at(Source::Locks, &path)))
+}
+
+/// A lock of the lane that is not the gateway's: another process may be running it.
+fn held_by_others(
+    context: Context<'_>,
+    reach: &Reach<'_>,
+    run: &Run<'_>,
+) -> Result<(), HoldReason> {
+    let mut locks = run.locks(context.snapshot);
+    match locks.find(|lock| !is_held_by(context, lock, reach.process.id)) {
+        Some(lock) => {
+            Err(HoldReason::LaneLocked { path: lock.path.to_string_lossy().into_owned() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Something that the gateway itself still means to do with the lane.
+fn residue(disk: Option<&Lane>, live: &LiveLane) -> Result<(), HoldReason> {
+    match disk.and_then(|lane| lane.row.residue.iter().min()) {
+        Some(Residue::AbortedLastRun) => return Err(HoldReason::AbortedLastRun),
+        Some(Residue::RestartRecovery) => return Err(HoldReason::RestartRecovery),
+        Some(Residue::PendingFinalDelivery) => return Err(HoldReason::PendingDelivery),
+        Some(Residue::QuotaSuspension) => return Err(HoldReason::QuotaSuspended),
+        None => {}
+    }
+    match live {
+        LiveLane { aborted_last_run: true, .. } => Err(HoldReason::AbortedLastRun),
+        LiveLane { is_tombstoned: true, .. } => Err(HoldReason::RestartRecovery),
+        _ => Ok(()),
+    }
+}
+
+fn silent(context: Context<'_>, run: &Run<'_>, after: Duration) -> Result<Duration, HoldReason> {
+    for transcript in run.disk.iter().flat_map(|lane| [lane.transcript, lane.trajectory]) {
+        if transcript == Transcript::Unreadable {
+            let reason = "its transcript cannot be looked at".to_owned();
+            return Err(HoldReason::Gap { source: Source::Sessions.name(), reason });
+        }
+    }
+    if !is_watched(run) {
+        return Err(HoldReason::Unheard);
+    }
+    let quiet = quiet(context, run, after);
+    if quiet < after { Err(HoldReason::SilentSoFar { quiet, after }) } else { Ok(quiet) }
+}
+
+/// The gateway's own deadlines stand, whatever is configured here: those of its recovery, of a
+/// model that says nothing (asked twice), and of a compaction.
+fn defers(reach: &Reach<'_>, quiet: Duration) -> Result<(), HoldReason> {
+    let (facts, configured) = (&reach.facts, Configured::default());
+    let provider = facts.provider_silence.map_or(Duration::ZERO, |silence| {
+        silence.saturating_mul(2).saturating_add(facts.settles_within)
+    });
+    let left = facts.defers(configured).max(provider).saturating_sub(quiet);
+    if !left.is_zero() {
+        return Err(HoldReason::GatewayRecovers { left });
+    }
+    let left = facts.compacts_within(configured).saturating_sub(quiet);
+    if left.is_zero() { Ok(()) } else { Err(HoldReason::MayCompact { left }) }
+}

@@ -1,0 +1,110 @@
+//! What a silent run may be waiting for.
+
+use std::time::Duration;
+
+use crate::model::{Child, Era, HoldReason, LaneStatus, LiveLane, SessionKey, Source, UnixMillis};
+
+use super::{Run, is_running};
+use crate::policy::Context;
+use crate::policy::clock::STEP;
+use crate::policy::ground::Reach;
+
+/// A tool, an agent or another child process that works for the run.
+///
+/// A tool counts however long it has been silent: a build or a test may say nothing for hours.
+/// A child whose lane is not known may be the run's, unless it is older than the run.
+pub(super) fn on_process(
+    context: Context<'_>,
+    run: &Run<'_>,
+    started_at: UnixMillis,
+    after: Duration,
+) -> Result<(), HoldReason> {
+    let snapshot = context.snapshot;
+    let younger = |at: UnixMillis| at.plus(STEP) >= started_at;
+    let may_be_its = |child: &&Child| match &child.lane {
+        Some(lane) => lane == run.key,
+        None => younger(child.started_at),
+    };
+    let its = || snapshot.children.iter().filter(may_be_its);
+    if let Some(tool) = its().filter(|child| !child.is_agent).min_by_key(|child| child.id) {
+        return Err(HoldReason::ToolRunning { id: tool.id });
+    }
+    let works = |child: &&Child| child.idle.is_none_or(|idle| idle < after);
+    if let Some(child) = its().filter(works).min_by_key(|child| child.id) {
+        return Err(HoldReason::ChildActive { id: child.id });
+    }
+    // One of which nothing is known but that it is there.
+    let known = |id| snapshot.children.iter().any(|child| child.id == id);
+    let unknown = snapshot.gateway_children.iter().filter(|(id, at)| younger(*at) && !known(*id));
+    match unknown.map(|(id, _)| *id).min() {
+        Some(id) => Err(HoldReason::ChildYounger { id }),
+        None => Ok(()),
+    }
+}
+
+/// A lane that the run spawned, and that is running itself. One whose parent is not known counts if
+/// it is of a kind that is spawned, and not older than the run.
+pub(super) fn on_lane(
+    context: Context<'_>,
+    reach: &Reach<'_>,
+    run: &Run<'_>,
+    started_at: UnixMillis,
+) -> Result<(), HoldReason> {
+    let may_be_its = |lane: &&LiveLane| match &lane.parent {
+        Some(parent) => parent == run.key,
+        None => {
+            is_spawned(&lane.key) && lane.started_at.is_none_or(|at| at.plus(STEP) >= started_at)
+        }
+    };
+    let child = reach
+        .answers
+        .lanes
+        .iter()
+        .filter(|lane| lane.key != *run.key)
+        .filter(|lane| runs(context, reach, lane) && may_be_its(lane))
+        .min_by_key(|lane| &lane.key);
+    child.map_or(Ok(()), |lane| Err(HoldReason::WaitsForChild { child: lane.key.clone() }))
+}
+
+/// A task that names the lane together with a lane of which the gateway says nothing. A task that
+/// names only the lane itself is its own run: every `agent` run makes one (measured on 2026.4.15).
+pub(super) fn on_task(
+    context: Context<'_>,
+    reach: &Reach<'_>,
+    run: &Run<'_>,
+) -> Result<(), HoldReason> {
+    let snapshot = context.snapshot;
+    let Some(lanes) = &snapshot.task_lanes else {
+        // Tasks of the SQLite era are not read; its gateway tells of every lane.
+        if snapshot.gateway.era == Era::Sqlite && snapshot.gap(Source::Tasks).is_none() {
+            return Ok(());
+        }
+        let reason = snapshot.gap(Source::Tasks).map_or("not read", |gap| gap.reason.as_str());
+        let source = Source::Tasks.name();
+        return Err(HoldReason::Gap { source, reason: reason.to_owned() });
+    };
+    if !lanes.contains(run.key) {
+        return Ok(());
+    }
+    let unaccounted = |key: &&SessionKey| match reach.answers.lane(key) {
+        Some(lane) => lane.parent.is_none() && runs(context, reach, lane),
+        None => true,
+    };
+    let spawned = lanes.iter().filter(|key| *key != run.key && is_spawned(key));
+    match spawned.into_iter().find(unaccounted) {
+        Some(_) => Err(HoldReason::TaskActive),
+        None => Ok(()),
+    }
+}
+
+/// Whether a run of that lane may be alive.
+fn runs(context: Context<'_>, reach: &Reach<'_>, lane: &LiveLane) -> bool {
+    let is_idle = lane.has_active_run == Some(false) && reach.facts.proves_idle(&lane.key);
+    let is_open =
+        context.snapshot.open_subagents.contains(&lane.key) && lane.status != LaneStatus::Ended;
+    (is_running(lane) || is_open) && !is_idle
+}
+
+fn is_spawned(key: &SessionKey) -> bool {
+    key.is_subagent() || key.is_acp()
+}
