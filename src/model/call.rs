@@ -97,10 +97,25 @@ pub struct LaneSight {
     pub file: Option<PathBuf>,
     /// Its row, where stores are files.
     pub row: Option<Row>,
-    /// The transcript that was judged. `None`: it was not looked at.
+    /// The transcript that was judged; in the SQLite era its size is in events. `None`: it was not
+    /// looked at.
     pub transcript: Option<Transcript>,
     /// Its trajectory, likewise.
     pub trajectory: Option<Transcript>,
     /// All locks of the session that was judged.
     pub locks: BTreeMap<PathBuf, LockStamp>,
+    /// The run that is under way, where that is on disk: in the SQLite era.
+    pub run: Option<RunId>,
+    /// How many messages wait behind the run, and how many that waited were dropped so far. `None`: that
+    /// is not on disk.
+    pub waiting: Option<Waiting>,
+}
+
+/// Messages that wait behind a run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Waiting {
+    /// How many wait.
+    pub queued: u32,
+    /// How many waited once, and are never answered: cancelled with a run, or interrupted by a reset.
+    pub dropped: u32,
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ProcessId, UnixMillis, Version};
+use super::{Configured, ProcessId, UnixMillis, Version};
 
 /// How this state directory keeps its sessions, told by what exists on disk.
 ///
@@ -100,4 +100,6 @@ pub struct Gateway {
     pub process: Option<GatewayProcess>,
     /// The port it is told to listen on: its lock, else environment and configuration.
     pub port: Option<u16>,
+    /// What its configuration says about its own recovery.
+    pub configured: Configured,
 }

@@ -39,7 +39,7 @@ pub use agent::{
     Agent, Bond, Contact, Cpu, End, EndKind, Member, Ownership, Peer, Place, Recent, Seen, Sign,
     Stdio,
 };
-pub use call::{LaneCall, LaneSight, Rung};
+pub use call::{LaneCall, LaneSight, Rung, Waiting};
 pub use capability::{Capabilities, Configured, Deadline, Effect, Reaches, RunKind, Work};
 pub use evidence::Evidence;
 pub use family::{Argument, Family, Kind, Mark, Part, Pattern};

@@ -1,7 +1,7 @@
 //! Where the user says the gateway is, and what he says opens it.
 
+use core::net::{IpAddr, Ipv6Addr};
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 /// What the user's own configuration says about reaching the gateway. Everything that it leaves

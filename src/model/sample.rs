@@ -53,6 +53,7 @@ pub(crate) fn snapshot() -> Snapshot {
         why: String::new(),
         process: Some(process),
         port: Some(18789),
+        configured: Configured::default(),
     };
     Snapshot {
         taken_at: NOW,

@@ -10,6 +10,7 @@ pub mod gateway;
 mod holders;
 pub mod host;
 mod kept;
+mod lane_rows;
 pub mod ledger;
 pub mod locate;
 mod memory;

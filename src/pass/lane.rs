@@ -21,7 +21,8 @@ impl LaneAgain<'_> {
     }
 
     fn place(&self, call: &LaneCall) -> Result<LanePlace, String> {
-        self.observer.place_of(&call.key, self.lane(call), call.session_id.as_ref())
+        let era = &self.snapshot.gateway.era;
+        self.observer.place_of(era, &call.key, self.lane(call), call.session_id.as_ref())
     }
 }
 
@@ -40,6 +41,8 @@ impl LaneCensus for LaneAgain<'_> {
             transcript: lane.map(|lane| lane.transcript),
             trajectory: lane.map(|lane| lane.trajectory),
             locks: locks.unwrap_or_default(),
+            run: None,
+            waiting: None,
         }
     }
 

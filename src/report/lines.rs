@@ -111,6 +111,9 @@ fn headline(entry: &Entry) -> (String, Tone) {
         (Decision::Act(action, _), Some(Outcome::Failed)) => {
             (format!("FAILED to {}", act(action)[0]), Tone::Bad)
         }
+        (Decision::Act(Action::CallLane(call), _), Some(Outcome::Unverified)) => {
+            (format!("asked the gateway to {}, NOT VERIFIED:", call.rung), Tone::Bad)
+        }
         (Decision::Act(action, _), Some(Outcome::Unverified)) => {
             (format!("{}, NOT VERIFIED:", act(action)[1]), Tone::Bad)
         }
@@ -206,6 +209,11 @@ fn below(verdict: &Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::sample::{GATEWAY, ago};
+    use crate::model::{
+        ActReason, Evidence, LaneCall, Looks, Policy, Subject, SubjectKind, Version,
+    };
+    use crate::report::Done;
 
     #[test]
     fn a_command_is_shown_up_to_sixty_characters() {
@@ -217,6 +225,59 @@ mod tests {
             ("ä".repeat(60) + "\u{1b}[2J", "ä".repeat(60) + "…"),
         ] {
             assert_eq!(beginning(&command), want, "{}", escape(&command));
+        }
+    }
+
+    /// The lines of a lane that the gateway repaired, or not.
+    fn lines(rung: Rung, outcome: Outcome, note: &str) -> String {
+        let call = LaneCall {
+            rung,
+            key: "agent:main:main".into(),
+            session_id: None,
+            started_at: Some(ago(3_600)),
+            run: None,
+            lock: None,
+            queued: None,
+            gateway: GATEWAY,
+            version: Version::new(2026, 9, 6),
+            settle_within: Duration::from_secs(30),
+            tell: None,
+        };
+        let verdict = Verdict {
+            policy: Policy::HungLane,
+            subject: Subject { kind: SubjectKind::Lane, id: call.key.0.clone() },
+            incarnation: String::new(),
+            suspect: true,
+            looks: Looks::One,
+            decision: Decision::Act(
+                Action::CallLane(Box::new(call)),
+                ActReason::HolderDead { pid: 7 },
+            ),
+            evidence: Evidence::new(),
+        };
+        let note = Some(note.to_owned());
+        let done = Done { outcome, action_id: None, note, error: None };
+        let mut out = String::new();
+        let entry = Entry { verdict, done: Some(done) };
+        entry_lines(&entry, "clawarden", Paint::Plain, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn a_lane_that_the_gateway_repaired_is_told_by_what_ended_and_without_an_undo() {
+        for (rung, outcome, want) in [
+            (Rung::Abort, Outcome::Done, "aborted the run of lane agent:main:main\n"),
+            (Rung::Abort, Outcome::WouldDo, "would abort the run of lane agent:main:main\n"),
+            (Rung::Reset, Outcome::Changed, "did not begin anew lane agent:main:main\n"),
+            (
+                Rung::Abort,
+                Outcome::Unverified,
+                "asked the gateway to abort, NOT VERIFIED: lane agent:main:main\n",
+            ),
+        ] {
+            let lines = lines(rung, outcome, "its lock is gone\u{1b}[2J");
+            assert!(lines.starts_with(want), "{lines}");
+            assert!(lines.ends_with("  its lock is gone\\x1b[2J\n"), "{lines}");
         }
     }
 }

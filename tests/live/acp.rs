@@ -19,14 +19,14 @@ impl Gateway<'_> {
     pub(crate) fn spawn_oneshot(&self, task: &str) -> String {
         let args = json!({ "runtime": "acp", "agentId": "claude", "task": task, "mode": "run" });
         let said = self.tool("sessions_spawn", &args);
-        key_in(&said.to_string()).unwrap_or_else(|| panic!("no session: {said}"))
+        key_in(&said.to_string(), "claude").unwrap_or_else(|| panic!("no session: {said}"))
     }
 
     /// Has the operator start a session that stays; returns its key.
     #[track_caller]
     pub(crate) fn spawn_persistent(&self) -> String {
         let said = self.command("/acp spawn claude --mode persistent --bind off --thread off");
-        key_in(&said).unwrap_or_else(|| panic!("no session: {said}"))
+        key_in(&said, "claude").unwrap_or_else(|| panic!("no session: {said}"))
     }
 
     /// Has the operator close a session.
@@ -94,9 +94,9 @@ pub(crate) fn assert_only_closed(before: &Value, now: &Value) {
     assert_eq!(*now, expected);
 }
 
-/// The key of an ACP session somewhere in `text`.
-fn key_in(text: &str) -> Option<String> {
-    let from = text.find("agent:claude:acp:")?;
-    let length = "agent:claude:acp:".len() + 36;
-    text.get(from..from + length).map(str::to_owned)
+/// The key of an ACP session of `agent` somewhere in `text`.
+pub(crate) fn key_in(text: &str, agent: &str) -> Option<String> {
+    let begin = format!("agent:{agent}:acp:");
+    let from = text.find(&begin)?;
+    text.get(from..from + begin.len() + 36).map(str::to_owned)
 }

@@ -1,13 +1,10 @@
 //! Healthy gateways under load, one with an agent that waits for its model, and beside each a daemon
 //! that ends what it can after a second: two minutes in which nothing may happen.
 
-use std::process::{Child, Stdio};
-
-use serde::Deserialize;
-
 use crate::gateway::Gateway;
 use crate::home::Home;
-use crate::lab::{self, Lab};
+use crate::lab::Lab;
+use crate::load::Load;
 use crate::process::of_role;
 use crate::report::Report;
 use crate::wait::{pass_time, seconds};
@@ -15,7 +12,7 @@ use crate::watchdog::{Daemon, Watchdog};
 
 /// The load outlasts the watch, so that no lane falls silent while it is watched.
 const WATCH_SECONDS: u64 = 120;
-const LOAD_SECONDS: &str = "135";
+const LOAD_SECONDS: u64 = 135;
 
 #[test]
 fn leaves_two_busy_gateways_alone_for_two_minutes() {
@@ -30,12 +27,12 @@ fn leaves_two_busy_gateways_alone_for_two_minutes() {
     let gateways = homes.each_ref().map(Gateway::start);
     gateways[0].spawn_oneshot("[[say:hang]] never answered");
     homes[0].provider.wait_for_agent();
-    let load = homes.each_ref().map(drive);
+    let load = homes.each_ref().map(|home| Load::start(home, LOAD_SECONDS));
     let agents = gateways[0].process().with_descendants();
     let daemons = homes.each_ref().map(|home| Watchdog::eager(home).daemon());
     pass_time(seconds(WATCH_SECONDS));
     let watched = daemons.map(Daemon::stop);
-    let tallies = load.map(Tally::of);
+    let tallies = load.map(Load::end);
 
     assert_eq!(of_role(&agents, "claude").len(), 1, "{agents:?}");
     agents.iter().for_each(|process| assert!(process.is_alive(), "{process}"));
@@ -51,25 +48,4 @@ fn leaves_two_busy_gateways_alone_for_two_minutes() {
         assert!(tally.failed.is_empty(), "{tally:?}");
         assert!(tally.ok >= 40, "{tally:?}");
     }
-}
-
-/// What became of the turns of one gateway.
-#[derive(Debug, Deserialize)]
-struct Tally {
-    ok: u64,
-    failed: Vec<String>,
-}
-
-impl Tally {
-    fn of(load: Child) -> Self {
-        let said = load.wait_with_output().unwrap();
-        assert!(said.status.success(), "the load ends well");
-        serde_json::from_slice(&said.stdout).unwrap()
-    }
-}
-
-fn drive(home: &Home) -> Child {
-    let mut command = home.lab.node();
-    command.arg(lab::script("busy.mjs")).arg(home.port.to_string()).arg(home.token_file());
-    command.arg(LOAD_SECONDS).stdout(Stdio::piped()).spawn().unwrap()
 }

@@ -158,11 +158,16 @@ impl<'h> Gateway<'h> {
         self.rpc(&["--tool", tool, &args.to_string()]).unwrap_or_else(|said| panic!("{said}"))
     }
 
-    fn rpc(&self, args: &[&str]) -> Result<Value, String> {
+    /// The client of these tests; what it is to ask comes behind.
+    pub(crate) fn client(&self) -> Command {
         let mut command = self.home.lab.node();
         command.arg(lab::script("rpc.mjs")).arg(self.home.port.to_string());
-        command.arg(self.home.token_file()).args(args);
-        let said = command.output().unwrap();
+        command.arg(self.home.token_file());
+        command
+    }
+
+    fn rpc(&self, args: &[&str]) -> Result<Value, String> {
+        let said = self.client().args(args).output().unwrap();
         if said.status.success() {
             return Ok(serde_json::from_slice(&said.stdout).unwrap());
         }

@@ -59,6 +59,17 @@ impl Home {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// Whether the gateways of this version lock their transcripts.
+    pub(crate) fn has_locks(&self) -> bool {
+        self.sessions().join("sessions.json").exists()
+    }
+
+    /// Whether a run holds the lock on the transcript of `row`.
+    pub(crate) fn holds_lock(&self, row: &Value) -> bool {
+        let id = row["sessionId"].as_str().expect("a session id");
+        self.sessions().join(format!("{id}.jsonl.lock")).exists()
+    }
+
     pub(crate) fn token_file(&self) -> PathBuf {
         self.path().join("lab/token")
     }
@@ -154,14 +165,15 @@ impl Home {
 
     fn allow_agents(&self, config: &mut Value) {
         // The gateway tries `codex` at its start, to see whether ACP works at all.
-        let tried =
-            format!("{} {}", self.lab.node_path().display(), self.lab.old_adapter().display());
+        let [tried, silent] = [self.lab.old_adapter(), lab::script("silent_agent.mjs")]
+            .map(|script| format!("{} {}", self.lab.node_path().display(), script.display()));
         config["acp"] = json!({
-            "enabled": true, "backend": "acpx", "defaultAgent": "claude", "allowedAgents": ["claude"],
+            "enabled": true, "backend": "acpx", "defaultAgent": "claude",
+            "allowedAgents": ["claude", "opencode"],
         });
         config["plugins"]["entries"]["acpx"] = json!({ "enabled": true, "config": {
             "permissionMode": "approve-all", "timeoutSeconds": 900,
-            "agents": { "codex": { "command": tried } },
+            "agents": { "codex": { "command": tried }, "opencode": { "command": silent } },
         } });
         config["gateway"]["tools"] = json!({ "allow": ["sessions_spawn"] });
         config["tools"] = json!({

@@ -20,10 +20,14 @@
 #![cfg(target_os = "linux")]
 
 mod acp;
+mod conversation;
 mod gateway;
 mod home;
+mod hung;
 mod lab;
 mod lane;
+mod load;
+mod matrix;
 mod owner;
 mod process;
 mod provider;
@@ -42,6 +46,7 @@ mod lookalikes;
 mod orphans_4_15;
 mod queued_merge;
 mod resume_gap;
+mod rpc_matrix;
 mod sigkill_resumed;
 mod stale_sigkill;
 mod stale_sigterm;

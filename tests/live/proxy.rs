@@ -422,6 +422,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a delay is a length of real time")]
     fn a_delay_holds_everything_back() {
         let delay = Duration::from_millis(80);
         let slow = Course { delay, fault: None };

@@ -13,6 +13,9 @@ pub(crate) struct Report {
     pub(crate) gaps: Vec<Value>,
     pub(crate) verdicts: Vec<Verdict>,
     summary: Summary,
+    /// All of it, as it was said.
+    #[serde(skip)]
+    text: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,8 +56,9 @@ struct Summary {
 impl Report {
     #[track_caller]
     pub(crate) fn parse(text: &str) -> Self {
-        let report: Self =
+        let mut report: Self =
             serde_json::from_str(text).unwrap_or_else(|e| panic!("no pass report ({e}): {text}"));
+        text.clone_into(&mut report.text);
         assert_eq!(report.schema, "clawarden.pass/v1");
         assert_eq!(report.summary.failed, 0, "{report:#?}");
         assert_eq!(report.summary.unverified, 0, "{report:#?}");
@@ -112,10 +116,21 @@ impl Report {
         }
     }
 
+    /// Whether it says this word anywhere.
+    pub(crate) fn says(&self, word: &str) -> bool {
+        self.text.contains(word)
+    }
+
     /// The subjects of everything that was done.
     pub(crate) fn acts(&self) -> Vec<&str> {
         let acts = self.verdicts.iter().filter(|verdict| verdict.decision == "act");
         acts.map(|verdict| &*verdict.subject.id).collect()
+    }
+
+    /// The subjects of everything that `policy` did and saw to be done.
+    pub(crate) fn done(&self, policy: &str) -> Vec<&str> {
+        let done = |v: &&Verdict| v.policy == policy && v.outcome.as_deref() == Some("done");
+        self.verdicts.iter().filter(done).map(|verdict| &*verdict.subject.id).collect()
     }
 
     /// `policy` saw `subject` and left it alone; returns the reason code.

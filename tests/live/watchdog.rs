@@ -114,6 +114,12 @@ impl<'h> Watchdog<'h> {
         Self { config: "unattended/clawarden", grace_s: 5, ..Self::new(home) }
     }
 
+    /// One with a configuration of its own, which is kept as `name`.
+    pub(crate) fn with(home: &'h Home, name: &'static str, config: &str) -> Self {
+        fs::write(home.note(name).with_extension("yaml"), config).unwrap();
+        Self { home, config: name, grace_s: 5 }
+    }
+
     /// Lets the grace after a gateway start pass, counted from now.
     pub(crate) fn wait_out_grace(&self) {
         pass_time(seconds(self.grace_s));
@@ -173,6 +179,13 @@ impl<'h> Watchdog<'h> {
     pub(crate) fn undo(&self, action_id: &str) {
         let said = self.run(self.config, &["undo", action_id]);
         assert!(said.status.success(), "undo {action_id}: {said:?}");
+    }
+
+    /// Leaves `subject` alone from now on.
+    #[track_caller]
+    pub(crate) fn protect(&self, subject: &str) {
+        let said = self.run(self.config, &["protect", subject, "--for", "1h"]);
+        assert!(said.status.success(), "protect {subject}: {said:?}");
     }
 
     /// Starts the daemon; it reports every pass as a line of `lab/<config>.jsonl`.

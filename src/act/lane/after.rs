@@ -133,7 +133,9 @@ fn look(
         return anew(before, live, &sight, how);
     }
     match kept(before, live, &sight) {
-        Ok(()) => Effect::Seen(format!("{how}; the conversation is kept{}", queue(before, live))),
+        Ok(()) => {
+            Effect::Seen(format!("{how}; the conversation is kept{}", queue(before, live, &sight)))
+        }
         Err(what) => Effect::Lost(what),
     }
 }
@@ -145,8 +147,10 @@ fn says_ended(call: &LaneCall, answer: &Result<Reply, CallError>) -> bool {
 }
 
 /// How many messages wait, before and now.
-fn queue(before: &Before, live: &LiveLane) -> String {
-    match (before.live.queued, live.queued) {
+fn queue(before: &Before, live: &LiveLane, sight: &LaneSight) -> String {
+    let on_disk = |sight: &LaneSight| sight.waiting.map(|waiting| waiting.queued);
+    let had = on_disk(&before.sight).or(before.live.queued);
+    match (had, on_disk(sight).or(live.queued)) {
         (Some(had), Some(has)) => format!(", {had} messages waited before and {has} now"),
         _ => String::new(),
     }

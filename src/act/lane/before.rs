@@ -6,14 +6,14 @@ use super::archive;
 use crate::act::Actuator;
 use crate::gateway::Speak;
 use crate::model::{
-    LaneCall, LaneSight, LaneStatus, LiveLane, RunId, Rung, Transcript, UnixMillis,
+    LaneCall, LaneSight, LaneStatus, LiveLane, RunId, Rung, Transcript, UnixMillis, Version,
 };
 
 /// A lane that is what was judged, right before it is repaired.
 pub(super) struct Before {
     /// As the gateway tells it.
     pub(super) live: LiveLane,
-    /// As it was judged on disk.
+    /// As it is on disk.
     pub(super) sight: LaneSight,
     /// The run that may be ended, where it is known.
     pub(super) run: Option<RunId>,
@@ -48,10 +48,10 @@ pub(super) fn look(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) 
     if let Err(found) = compare(&live, call) {
         return found;
     }
-    let sight = actuator.lanes.judged(call);
-    if let Err(found) = still(actuator, call, &sight) {
-        return found;
-    }
+    let sight = match still(actuator, call, &actuator.lanes.judged(call)) {
+        Ok(sight) => sight,
+        Err(found) => return found,
+    };
     match actuator.lanes.newcomer(call) {
         Err(why) => return Found::Changed(why),
         Ok(Some(id)) => {
@@ -59,10 +59,22 @@ pub(super) fn look(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) 
         }
         Ok(None) => {}
     }
-    let run = call.run.clone().or_else(|| only(&live.runs));
+    let run = call.run.clone().or_else(|| sight.run.clone()).or_else(|| only(&live.runs));
+    if call.rung == Rung::Abort && run.is_none() && call.version > KEEPS_WAITING {
+        let waiting = sight.waiting.map(|waiting| waiting.queued).or(live.queued);
+        if let Some(count @ 1..) = waiting.or(call.queued) {
+            return Found::Changed(format!(
+                "{count} messages wait, and an abort that cannot name its run would drop them"
+            ));
+        }
+    }
     let archive = sight.file.as_deref().and_then(archive::newest);
     Found::Standing(Box::new(Before { live, sight, run, archive }))
 }
+
+/// Up to here a message that waits runs next, also after an abort that names no run (measured on
+/// 2026.4.15). On 2026.9.6 such an abort cancels it; the versions between were not tried.
+const KEEPS_WAITING: Version = Version::new(2026, 4, 15);
 
 pub(super) const GATEWAY_GONE: &str = "the gateway has ended or restarted";
 
@@ -104,7 +116,7 @@ pub(super) fn still(
     actuator: &Actuator<'_>,
     call: &LaneCall,
     judged: &LaneSight,
-) -> Result<(), Found> {
+) -> Result<LaneSight, Found> {
     if !(actuator.is_alive)(call.gateway) {
         return Err(Found::Changed(GATEWAY_GONE.to_owned()));
     }
@@ -123,7 +135,12 @@ pub(super) fn still(
     if has_moved(judged.trajectory, now.trajectory, judged.at) {
         return changed("the trajectory has been written");
     }
-    Ok(())
+    if let (Some(run), Some(active)) = (&call.run, &now.run)
+        && run != active
+    {
+        return changed("another run is active");
+    }
+    Ok(now)
 }
 
 /// Whether a file was written, or may have been, since it was `judged` at `at`.

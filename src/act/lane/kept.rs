@@ -19,10 +19,16 @@ pub(super) fn kept(before: &Before, live: &LiveLane, sight: &LaneSight) -> Resul
     {
         return Err(format!("its row on disk names session {}", name(on_disk)));
     }
+    if let (Some(had), Some(has)) = (before.sight.waiting, sight.waiting)
+        && has.dropped > had.dropped
+    {
+        let count = has.dropped - had.dropped;
+        return Err(format!("{count} messages that waited were dropped by the gateway"));
+    }
     match (before.sight.transcript, sight.transcript) {
         (Some(Transcript::Present { bytes: had, .. }), Some(Transcript::Present { bytes, .. })) => {
             if bytes < had {
-                return Err(format!("its transcript shrank from {had} to {bytes} bytes"));
+                return Err(format!("its transcript shrank from {had} to {bytes}"));
             }
             Ok(())
         }

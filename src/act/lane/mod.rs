@@ -56,6 +56,8 @@ impl LaneCensus for NoLaneCensus {
             transcript: None,
             trajectory: None,
             locks: std::collections::BTreeMap::new(),
+            run: None,
+            waiting: None,
         }
     }
 
@@ -89,8 +91,8 @@ pub(super) fn call(
     let manifest = Manifest::CallLane(Box::new(manifest(call, &before)));
     actuator.quarantine.begin(id, &manifest)?;
     // Writing the manifest takes as long as the disk takes, and meanwhile the run may have moved.
-    match before::still(actuator, call, &before.sight) {
-        Ok(()) => {}
+    match before::still(actuator, call, &actuator.lanes.judged(call)) {
+        Ok(_) => {}
         Err(Found::Gone(note)) => return Ok(gone(note)),
         Err(Found::Changed(note)) => return Ok(Performed::changed(note)),
         Err(Found::Standing(_)) => {}

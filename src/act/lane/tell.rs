@@ -22,7 +22,7 @@ pub(super) fn tell(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) 
     }
     match is_quiet(actuator, speak, call) {
         Ok(true) => {}
-        Ok(false) => return not("its next run has begun".to_owned()),
+        Ok(false) => return not("its next run has begun, or is about to".to_owned()),
         Err(why) => return not(why),
     }
     match speak.call(call.gateway, &Call::Tell { key: key.clone(), text }) {
@@ -36,7 +36,8 @@ fn is_quiet(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) -> Resu
     let lanes = speak.lanes(call.gateway).map_err(|failure| failure.to_string())?;
     let lane = lanes.iter().find(|lane| lane.key == call.key).ok_or("the lane is gone")?;
     let sight = actuator.lanes.now(call)?;
-    Ok(sight.locks.is_empty() && !may_run(lane, call))
+    let waits = sight.waiting.is_some_and(|waiting| waiting.queued > 0);
+    Ok(sight.locks.is_empty() && !waits && !may_run(lane, call))
 }
 
 /// A row that stays `running` is the aborted run's own as long as it says when that one began.

@@ -6,7 +6,7 @@ use crate::act::testing::{GATEWAY, NOW, Place, alive, nothing};
 use crate::act::{Actuator, Performed, recover, undo};
 use crate::gateway::Speak;
 use crate::model::{
-    Action, LaneStatus, LiveLane, LockStamp, RpcFailure, SessionKey, Transcript, Version,
+    Action, LaneStatus, LiveLane, LockStamp, RpcFailure, SessionKey, Transcript, Version, Waiting,
 };
 
 const ID: ActionId = ActionId(7);
@@ -67,6 +67,8 @@ fn hung() -> State {
         transcript: transcript(10),
         trajectory: Some(Transcript::Missing),
         locks: [(LOCK.into(), stamp(1))].into(),
+        run: None,
+        waiting: None,
     };
     State { live: Some(live), sight, newcomer: None }
 }

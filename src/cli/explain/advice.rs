@@ -1,8 +1,7 @@
 //! What the gateway does about a subject by itself, and what a person can do next.
 
 use crate::model::{
-    ActReason, Capabilities, Configured, Decision, HoldReason, Policy, ProcessId, Status, Version,
-    span,
+    ActReason, Capabilities, Decision, HoldReason, Policy, ProcessId, Status, Version, span,
 };
 use crate::report::{self, Entry, PassReport};
 
@@ -42,7 +41,7 @@ pub(super) fn gateway_repairs(report: &PassReport, entry: &Entry) -> String {
         (Policy::RunawayAgent, _) => "sets no limit to what an agent uses".to_owned(),
         (Policy::HungLane | Policy::HeldLock, Some(version)) => {
             let locks = entry.verdict.policy == Policy::HeldLock;
-            Capabilities::of(version).says_itself(locks, Configured::default())
+            Capabilities::of(version).says_itself(locks, report.gateway.configured)
         }
         (Policy::HungLane | Policy::HeldLock, None) => {
             "its version is not known; from 2026.5.28 to 2026.7.1 it ends a run without progress \

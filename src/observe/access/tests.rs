@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::*;
 use crate::gateway::Credentials;
-use crate::model::{Era, GatewayProcess, SecretPlace, Sighting, Status, UnixMillis};
+use crate::model::{Configured, Era, GatewayProcess, SecretPlace, Sighting, Status, UnixMillis};
 use crate::observe::locate::{Request, locate};
 
 struct World {
@@ -40,6 +42,7 @@ impl World {
                 shares_pid_namespace: true,
             }),
             port: Some(socket.local_addr().unwrap().port()),
+            configured: Configured::default(),
         };
         World { dir, table, given: Given::default(), gateway, vars: Vec::new(), socket }
     }
@@ -95,12 +98,20 @@ fn the_identified_process_is_reached_on_its_own_socket_with_its_own_token() {
 #[test]
 fn without_a_gateway_or_with_a_strangers_port_nothing_is_sent() {
     let mut world = World::new("{gateway: {auth: {token: 'hunter2'}}}");
-    let (port, process) = (world.port(), world.gateway.process.take());
+    let process = world.gateway.process.take();
     world.fails(RpcFault::Refused, "pid 1 holds the lock");
     world.gateway.process = process;
     drop(std::mem::replace(&mut world.socket, TcpListener::bind("127.0.0.1:0").unwrap()));
-    world.gateway.port = Some(port);
-    world.fails(RpcFault::WrongGateway, "gateway.url");
+    world.fails(RpcFault::Refused, "does not listen");
+    let stdin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    world.gateway.port = Some(stdin.local_addr().unwrap().port());
+    let stdin = Stdio::from(OwnedFd::from(stdin));
+    let mut stranger = Command::new("sleep").arg("60").stdin(stdin).spawn().unwrap();
+    let failure = world.find().unwrap_err();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert!(failure.fault == RpcFault::WrongGateway, "{failure:?}");
+    assert!(failure.text.contains("gateway.url") && !failure.text.contains("hunter2"));
 }
 
 #[test]

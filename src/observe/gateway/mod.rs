@@ -116,6 +116,7 @@ pub fn identify(scene: &Scene<'_>, probe: &mut VersionProbe) -> Sight {
             why,
             process: only.map(|gateway| process(scene, gateway)),
             port: Some(port),
+            configured: scene.install.config.limits,
         },
         maintenance: bystanders::maintenance(&kin),
         other_runners: bystanders::other_runners(scene.table, &kin, &family),

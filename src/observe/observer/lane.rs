@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::Observer;
 use crate::model::{
-    AgentId, Lane, LaneSight, Lock, LockStamp, ProcessId, Row, SessionId, SessionKey, Sighting,
-    UnixMillis,
+    AgentId, Era, Lane, LaneSight, Lock, LockStamp, ProcessId, Row, SessionId, SessionKey,
+    Sighting, UnixMillis, Waiting,
 };
 use crate::observe::files::{
     AgentPath, Keep, read_locks, read_store, trajectory_of, transcript_of,
 };
+use crate::observe::lane_rows;
 
 /// A lane as it was judged, as far as it takes to find it again.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct LanePlace {
     row: Row,
     /// The folders that may hold its locks.
     folders: Vec<PathBuf>,
+    /// The database that has all of it, in the SQLite era: session files are dead data then.
+    database: Option<PathBuf>,
 }
 
 impl LanePlace {
@@ -27,7 +30,7 @@ impl LanePlace {
     /// although the id changes, else by its id.
     #[must_use]
     pub fn file(&self) -> Option<PathBuf> {
-        let beside = self.store.path.parent()?;
+        let beside = self.store.path.parent().filter(|_| self.database.is_none())?;
         let named = self.row.session_file.as_ref().map(|file| beside.join(file));
         let is_there = |file: &PathBuf| file.parent().is_some_and(Path::is_dir);
         let id = self.row.session_id.as_ref().map(|id| format!("{id}.jsonl"));
@@ -50,6 +53,7 @@ impl Observer {
     /// Returns why it cannot be told, for people.
     pub fn place_of(
         &self,
+        era: &Era,
         key: &SessionKey,
         judged: Option<&Lane>,
         session_id: Option<&SessionId>,
@@ -73,7 +77,8 @@ impl Observer {
         let of_agent = sessions(state_dir, &store.agent);
         let folders = BTreeSet::from_iter([beside, named, Some(of_agent)].into_iter().flatten());
         let folders = folders.into_iter().collect();
-        Ok(LanePlace { key: key.clone(), store, row, folders })
+        let database = (*era == Era::Sqlite).then(|| lane_rows::database(state_dir, &store.agent));
+        Ok(LanePlace { key: key.clone(), store, row, folders, database })
     }
 
     /// Returns what is on disk of a lane now.
@@ -82,6 +87,9 @@ impl Observer {
     ///
     /// Returns what cannot be read, for people.
     pub fn lane_again(&self, place: &LanePlace, at: UnixMillis) -> Result<LaneSight, String> {
+        if let Some(database) = &place.database {
+            return lane_in(database, place, at);
+        }
         let root = self.state_dir();
         let keep = Keep::RunningAnd(place.key.clone());
         let read = read_store(root, &place.store, &keep).map_err(|gap| gap.reason)?;
@@ -95,6 +103,8 @@ impl Observer {
             transcript: Some(transcript_of(beside, &place.row)),
             trajectory: Some(trajectory_of(beside, &place.row)),
             locks: locks(root, place)?,
+            run: None,
+            waiting: None,
         })
     }
 
@@ -107,6 +117,20 @@ impl Observer {
         let table = self.anew()?;
         Ok(table.descendants(gateway).into_iter().map(|process| process.id).collect())
     }
+}
+
+fn lane_in(database: &Path, place: &LanePlace, at: UnixMillis) -> Result<LaneSight, String> {
+    let rows = lane_rows::read(database, &place.key, place.row.session_id.as_ref())?;
+    Ok(LaneSight {
+        at,
+        file: None,
+        row: None,
+        transcript: Some(rows.transcript),
+        trajectory: Some(rows.trajectory),
+        locks: BTreeMap::new(),
+        run: rows.run,
+        waiting: Some(Waiting { queued: rows.queued, dropped: rows.dropped }),
+    })
 }
 
 fn locks(root: &Path, place: &LanePlace) -> Result<BTreeMap<PathBuf, LockStamp>, String> {
@@ -166,7 +190,7 @@ mod tests {
     }
 
     fn look(observer: &Observer, key: &str) -> Result<LaneSight, String> {
-        let place = observer.place_of(&key.into(), None, Some(&"s1".into()))?;
+        let place = observer.place_of(&Era::Files, &key.into(), None, Some(&"s1".into()))?;
         observer.lane_again(&place, UnixMillis(1))
     }
 

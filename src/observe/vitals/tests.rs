@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{Era, Gateway, Status};
+use crate::model::{Configured, Era, Gateway, Status};
 use crate::observe::process::captured::Captured;
 
 const NOW: UnixMillis = UnixMillis(1_795_159_292_734);
@@ -27,6 +27,7 @@ fn sight(id: Option<ProcessId>, locked_at: Option<UnixMillis>) -> Sight {
         why: String::new(),
         process,
         port: None,
+        configured: Configured::default(),
     };
     Sight {
         gateway,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawarden::model::{
-    Action, BootId, Claim, Decision, Era, Field, Gap, Gateway, GatewayProcess, History, Host,
-    HostRecord, Lane, LaneStatus, Lock, LockStamp, Payload, ProcessId, Residue, Row, Rpc, Sighting,
-    Snapshot, Source, Status, Store, StoreFacts, Transcript, UnixMillis, Verdict, Version, Vitals,
+    Action, BootId, Claim, Configured, Decision, Era, Field, Gap, Gateway, GatewayProcess, History,
+    Host, HostRecord, Lane, LaneStatus, Lock, LockStamp, Payload, ProcessId, Residue, Row, Rpc,
+    Sighting, Snapshot, Source, Status, Store, StoreFacts, Transcript, UnixMillis, Verdict,
+    Version, Vitals,
 };
 use clawarden::policy::{self, Context};
 use proptest::prelude::*;
@@ -53,6 +54,7 @@ fn world(lanes: Vec<Lane>, locks: Vec<Lock>) -> Snapshot {
             why: String::new(),
             process: Some(process),
             port: None,
+            configured: Configured::default(),
         },
         lanes_total: lanes.len(),
         lanes,

@@ -1,12 +1,12 @@
 // Ordinary load: four lanes of one gateway, turn after turn, some quick, some silent for a while, some long.
-// usage: node busy.mjs PORT TOKENFILE SECONDS     prints {"ok":N,"failed":[..]} when every lane has finished its last turn
+// usage: node busy.mjs PORT TOKENFILE SECONDS     prints {"ok":N,"failed":[..],"quick_ms":[..]} when every lane has finished its last turn
 import fs from "node:fs";
 import { randomUUID } from "node:crypto";
 import { Client } from "./rpc.mjs";
 
 const [port, tokenFile, seconds] = process.argv.slice(2);
 const client = await Client.open(port, fs.readFileSync(tokenFile, "utf8").trim());
-const end = Date.now() + Number(seconds) * 1000, tally = { ok: 0, failed: [] };
+const end = Date.now() + Number(seconds) * 1000, tally = { ok: 0, failed: [], quick_ms: [] };
 const pause = ms => new Promise(done => setTimeout(done, ms));
 
 async function turn(lane, mark) {
@@ -18,7 +18,8 @@ async function turn(lane, mark) {
 
 async function work(lane, mark, gap) {
   while (Date.now() < end) {
-    try { await turn(lane, mark); tally.ok++; } catch (e) { tally.failed.push(`${lane}: ${e.message}`); }
+    const from = performance.now();
+    try { await turn(lane, mark); tally.ok++; if (mark === "ok") tally.quick_ms.push(Math.round(performance.now() - from)); } catch (e) { tally.failed.push(`${lane}: ${e.message}`); }
     await pause(gap);
   }
 }

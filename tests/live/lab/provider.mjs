@@ -2,7 +2,8 @@
 // for the `claude` of an ACP agent, and misbehaves on request.
 // usage: node provider.mjs MODEFILE STATSFILE PORTFILE
 // Modes: `ok` answers, `hang` takes the request and never sends a byte, `delay:S` is silent for S seconds,
-// `slow:S` streams a word per second for S seconds, `tool:COMMAND` first has a command run in a shell. A mark
+// `slow:S` streams a word per second for S seconds, `drip` begins to answer and then sends nothing but comments, for ever,
+// `quota` refuses with 429, `tool:COMMAND` first has a command run in a shell. A mark
 // [[say:MODE]] in the last user message that no answer followed yet wins over MODEFILE, so that one lane hangs while
 // others work.
 import fs from "node:fs";
@@ -24,9 +25,16 @@ function modeOf(messages) {
   return mark ? mark[1] : fs.readFileSync(modeFile, "utf8").trim();
 }
 
+function refuse(res) {
+  const error = { message: "You exceeded your current quota, please check your plan and billing details.", type: "insufficient_quota", code: "insufficient_quota" };
+  res.writeHead(429, { "content-type": "application/json" });
+  res.end(JSON.stringify({ error }));
+}
+
 async function answer(request, format, res) {
   const [, mode, argument] = /^(\w+):?(.*)$/s.exec(modeOf(request.messages ?? []));
   if (mode === "hang") return;
+  if (mode === "quota") return refuse(res);
   if (mode === "delay") await wait(Number(argument));
   if (res.destroyed) return;
   if (format === "claude") return answerClaude(request, mode === "tool" && argument, res);
@@ -45,6 +53,10 @@ async function answer(request, format, res) {
   for (let word = 0; mode === "slow" && word < Number(argument) && !res.destroyed; word++) {
     chunk([{ index: 0, delta: { content: `w${word} ` }, finish_reason: null }]);
     await wait(1);
+  }
+  while (mode === "drip" && !res.destroyed) {
+    res.write(": still working\n\n");
+    await wait(5);
   }
   const call = { index: 0, id: `call${number}`, type: "function", function: { name: "exec", arguments: JSON.stringify({ command: argument }) } };
   const calls = mode === "tool" && request.tools?.some(tool => tool.function?.name === "exec");

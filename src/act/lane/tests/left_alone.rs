@@ -117,3 +117,29 @@ fn what_moves_while_the_manifest_is_written_is_seen_right_before_the_call() {
     check(&world, &abort(), "changed: the transcript has been written");
     assert_eq!(world.calls(), []);
 }
+
+#[test]
+fn a_lane_with_messages_that_an_abort_would_drop() {
+    let want = "changed: 1 messages wait, and an abort that cannot name its run would drop them";
+    let unnamed = || hung().but(|state| state.live().runs.clear());
+    let judged = LaneCall { run: None, queued: None, ..abort() };
+    let told = unnamed().but(|state| state.live().queued = Some(1));
+    left_alone(told, &judged, want);
+    let on_disk = unnamed().but(|state| {
+        state.live().queued = Some(0);
+        state.sight.waiting = Some(Waiting { queued: 1, dropped: 0 });
+    });
+    left_alone(on_disk, &judged, want);
+    let untold = unnamed().but(|state| state.live().queued = None);
+    left_alone(untold.clone(), &LaneCall { queued: Some(1), ..judged.clone() }, want);
+    // There it runs next.
+    let of_4_15 = LaneCall { queued: Some(1), version: Version::new(2026, 4, 15), ..judged };
+    let world = World::new(untold, vec![ended()]);
+    assert!(line(perform(&world, &of_4_15, |_| {})).starts_with("done"));
+}
+
+#[test]
+fn a_lane_in_which_another_run_is_under_way_on_disk() {
+    let other = hung().but(|state| state.sight.run = Some(run("r2")));
+    left_alone(other, &abort(), "changed: another run is active");
+}

@@ -53,7 +53,7 @@ fn nobody_reads_the_lane_of_a_cron_job_a_subagent_or_an_acp_session() {
 
 #[test]
 fn a_chat_whose_next_run_has_begun_is_left_alone() {
-    let want = "; the chat was not told: its next run has begun";
+    let want = "; the chat was not told: its next run has begun, or is about to";
     let next = |change: fn(&mut State)| vec![ended(), ended().but(change)];
     let world = World::new(hung(), next(|state| state.live().has_active_run = Some(true)));
     check(&world, &telling(KEY), want, 1);
@@ -62,6 +62,8 @@ fn a_chat_whose_next_run_has_begun_is_left_alone() {
     let world =
         World::new(hung(), next(|state| drop(state.sight.locks.insert(LOCK.into(), stamp(2)))));
     check(&world, &telling(KEY), want, 1);
+    let waits = next(|state| state.sight.waiting = Some(Waiting { queued: 1, dropped: 0 }));
+    check(&World::new(hung(), waits), &telling(KEY), want, 1);
     let begun = next(|state| {
         state.live().status = LaneStatus::Running;
         state.live().started_at = Some(NOW);

@@ -21,7 +21,10 @@ fn a_run_that_only_the_last_look_named_is_the_one_that_is_ended() {
     assert!(line(perform(&world, &judged, |_| {})).starts_with("done"));
     assert_eq!(world.calls(), [Call::Abort { key: KEY.into(), run: Some(run("r1")) }]);
 
-    let two = hung().but(|state| state.live().runs.push(run("r2")));
+    let two = hung().but(|state| {
+        state.live().runs.push(run("r2"));
+        state.live().queued = Some(0);
+    });
     let world = World::new(two, vec![ended()]);
     perform(&world, &judged, |_| {}).unwrap();
     assert_eq!(world.calls(), [Call::Abort { key: KEY.into(), run: None }]);
@@ -87,6 +90,7 @@ fn has_active_run_that_was_false_before_proves_nothing_afterwards() {
         hung().but(|state| {
             state.live().has_active_run = Some(false);
             state.live().runs.clear();
+            state.live().queued = Some(0);
         })
     };
     let unlocked = || uncovered().but(|state| state.sight.locks.clear());
@@ -134,10 +138,7 @@ fn a_conversation_that_is_not_what_it_was_is_never_called_kept() {
     };
     lost(|state| state.live().session_id = Some("s2".into()), "its session id is `s2` now");
     lost(|state| state.live().session_id = None, "its session id is none now");
-    lost(
-        |state| state.sight.transcript = transcript(9),
-        "its transcript shrank from 10 to 9 bytes",
-    );
+    lost(|state| state.sight.transcript = transcript(9), "its transcript shrank from 10 to 9");
     lost(|state| state.sight.transcript = Some(Transcript::Missing), "its transcript is gone");
 }
 
@@ -251,7 +252,7 @@ fn up_to_2026_5_7_a_reset_is_believed_only_when_the_old_session_does_not_come_ba
             }
         };
         let mut world = World::new(hung_4_15(), after).answering(Ok(Reply::default()));
-        world.judged.file = Some(place.path("s1.jsonl"));
+        world.before.sight.file = Some(place.path("s1.jsonl"));
         line(super::perform(&world, &judged, |actuator| actuator.before = &archives))
     };
     let archive = "/s1.jsonl.reset.2026-11-20, its only copy";
@@ -280,4 +281,38 @@ fn a_gateway_that_ends_meanwhile_or_somebody_who_waits_ends_the_look() {
     });
     let want = "unverified: the gateway answered aborted; its lock is still there after 0ms";
     assert_eq!(line(performed), want);
+}
+
+/// As seen on 2026.9.6: its list names no run that is under way, and an abort without one cancels the
+/// messages that wait.
+#[test]
+fn the_run_on_disk_is_named_where_the_list_names_none_so_that_nothing_that_waits_is_dropped() {
+    let waiting = |queued, dropped| Some(Waiting { queued, dropped });
+    let unnamed = || {
+        hung().but(|state| {
+            state.live().runs.clear();
+            state.live().queued = None;
+            state.sight.run = Some(run("r9"));
+            state.sight.waiting = waiting(1, 1);
+        })
+    };
+    let judged = LaneCall { run: None, queued: None, ..abort() };
+    let next = unnamed().but(|state| {
+        state.live().started_at = Some(NOW);
+        state.sight.run = Some(run("r10"));
+        state.sight.waiting = waiting(0, 1);
+        state.sight.locks.clear();
+    });
+    let world = World::new(unnamed(), vec![next]);
+    let said = line(perform(&world, &judged, |_| {}));
+    assert!(said.contains("is kept, 1 messages waited before and 0 now"), "{said}");
+    assert_eq!(world.calls(), [Call::Abort { key: KEY.into(), run: Some(run("r9")) }]);
+
+    let dropped = ended().but(|state| state.sight.waiting = waiting(0, 2));
+    check(
+        &World::new(unnamed(), vec![dropped]),
+        &judged,
+        "unverified: the gateway answered aborted, BUT 1 messages that waited were dropped by the \
+         gateway",
+    );
 }

@@ -7,9 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrV4, SocketType, bind, listen, socket, sockopt};
+use tokio::time::Instant;
 
 use crate::model::{ProcessId, Sighting, UnixMillis};
 use crate::observe::process::Table;

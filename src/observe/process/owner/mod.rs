@@ -20,6 +20,9 @@ impl Table {
     /// Returns the reason, for people, why the port is not, or not provably, that process's alone.
     pub fn owns_listener(&self, process: ProcessId, port: u16) -> Result<Vec<IpAddr>, String> {
         let found = self.listens_alone(process, port)?;
+        if found.is_empty() {
+            return Err(format!("pid {} does not listen on port {port}", process.pid));
+        }
         self.no_heir(process, port)?;
         if !self.is_alive(process) {
             return Err(gone(process.pid));
@@ -28,7 +31,7 @@ impl Table {
     }
 
     /// Returns the addresses at which `process` listens on `port`, if no other socket listens on
-    /// it. Enough to ask there; before a change, see [`Table::owns_listener`].
+    /// it; none if nobody does. Enough to ask there; before a change, see [`Table::owns_listener`].
     ///
     /// # Errors
     ///
@@ -43,14 +46,12 @@ impl Table {
         }
         let found = platform::claimants(&self.root, pid, port)
             .map_err(|error| format!("the sockets of pid {pid} cannot be read: {error}"))?;
-        if !found.iter().any(|claimant| claimant.is_own) {
-            return Err(match found.first() {
-                Some(other) => format!(
-                    "port {port} belongs to another process, of uid {}, and not to pid {pid}",
-                    other.uid
-                ),
-                None => format!("pid {pid} does not listen on port {port}"),
-            });
+        let is_shared = found.iter().any(|claimant| claimant.is_own);
+        if let Some(other) = found.first().filter(|_| !is_shared) {
+            return Err(format!(
+                "port {port} belongs to another process, of uid {}, and not to pid {pid}",
+                other.uid
+            ));
         }
         if let Some(other) = found.iter().find(|claimant| !claimant.is_own) {
             return Err(format!(
@@ -103,6 +104,6 @@ fn gone(pid: i32) -> String {
     format!("pid {pid} is not the process any more that was identified")
 }
 
-#[cfg(all(test, target_os = "linux"))]
-#[path = "owner_live_tests.rs"]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod live_tests;

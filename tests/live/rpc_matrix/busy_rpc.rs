@@ -1,0 +1,31 @@
+//! Ordinary load with every policy over RPC enforced: as fast as without.
+
+use crate::home::Home;
+use crate::load::{Load, Tally};
+
+const SECONDS: u64 = 30;
+/// What the medians of two equal runs differ by on a small machine.
+const NOISE_MS: u64 = 100;
+
+pub(super) struct Alone(Tally);
+
+/// The load without a watchdog.
+#[track_caller]
+pub(super) fn alone(home: &Home) -> Alone {
+    Alone(Load::start(home, SECONDS).end())
+}
+
+impl Alone {
+    /// The same beside one.
+    #[track_caller]
+    pub(super) fn assert_as_fast_beside(self, home: &Home) {
+        let beside = Load::start(home, SECONDS).end();
+        let [before, now] = [&self.0, &beside].map(Tally::median_ms);
+        eprintln!("  {}: a quick turn: {before} ms alone, {now} ms beside it", home.lab.version);
+        for tally in [&self.0, &beside] {
+            assert!(tally.failed.is_empty(), "{tally:?}");
+            assert!(tally.ok >= 10, "{tally:?}");
+        }
+        assert!(now <= before + before / 2 + NOISE_MS, "{before} ms became {now} ms");
+    }
+}

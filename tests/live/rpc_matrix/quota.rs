@@ -1,0 +1,31 @@
+//! A provider that refuses with 429: the run ends by itself, and nothing is left to repair.
+
+use crate::conversation::Conversation;
+use crate::gateway::Gateway;
+use crate::home::Home;
+use crate::matrix::{Matrix, Row};
+use crate::wait::{seconds, until};
+
+const LANE: &str = "agent:main:quota";
+
+#[track_caller]
+pub(super) fn check(home: &Home, gateway: &Gateway, matrix: &mut Matrix) {
+    gateway.turn(LANE);
+    let before = Conversation::read(home, gateway, LANE);
+    let run = gateway.send("chat.send", LANE, "[[say:quota]] over the limit");
+    let ended = gateway.wait_for(&run, seconds(180));
+    assert_ne!(ended, "timeout", "a refused run ends");
+    let row = until("the row has ended", seconds(30), || {
+        Some(gateway.row(LANE)).filter(|row| row["status"] != "running")
+    });
+    assert!(!home.holds_lock(&row), "a refused run lets go of its lock");
+    before.assert_kept(home, gateway);
+    gateway.turn(LANE);
+    matrix.add(Row {
+        fault: "provider answers 429",
+        verdict: "none".to_owned(),
+        repair: "none needed".to_owned(),
+        afterwards: format!("`{}`, answers", row["status"].as_str().unwrap_or_default()),
+        lost: "nothing",
+    });
+}

@@ -1,0 +1,153 @@
+//! What frees a run that hangs, on each version: measured without the code under test.
+
+use std::time::Duration;
+
+use crate::hung::By;
+use crate::wait::seconds;
+
+/// What frees such a run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Cure {
+    /// `sessions.abort`.
+    Abort,
+    /// `sessions.abort` says `no-active-run`; `sessions.steer` interrupts it.
+    Steer,
+    /// The gateway, when its own deadline has passed.
+    Gateway,
+    /// Nothing that keeps the conversation.
+    Nothing,
+}
+
+/// The facts of one version.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) version: &'static str,
+    /// How long a run must have been silent before its gateway has had its turn.
+    pub(super) own_deadline: Duration,
+    chat: Cure,
+    agent: Cure,
+    cron: Cure,
+    /// Whether it resumes interrupted sessions one after the other.
+    pub(super) starves: bool,
+}
+
+impl Facts {
+    #[track_caller]
+    pub(super) fn of(version: &str) -> &'static Self {
+        let facts = ALL.iter().find(|facts| facts.version == version);
+        facts.unwrap_or_else(|| panic!("{version}: nothing is known of it"))
+    }
+
+    /// What frees a run that began in this way.
+    pub(super) fn freed(&self, by: By) -> Cure {
+        match by {
+            By::Chat => self.chat,
+            By::Agent => self.agent,
+            By::Cron => self.cron,
+        }
+    }
+
+    /// A watchdog that frees every hung lane but these.
+    pub(super) fn config(&self, exceptions: &[&str]) -> String {
+        let off = exceptions.iter().map(|name| exception(name, "off"));
+        self.text("enforce", "observe") + "overrides:\n" + &off.collect::<String>()
+    }
+
+    /// A watchdog that frees the lanes that hold locks.
+    pub(super) fn config_for_locks(&self) -> String {
+        self.text("off", "enforce")
+    }
+
+    /// A watchdog that frees this lane, and no other.
+    pub(super) fn config_for_one(&self, name: &str) -> String {
+        self.text("observe", "off") + "overrides:\n" + &exception(name, "enforce")
+    }
+
+    /// A repair that costs a turn is allowed where nothing else helps.
+    fn text(&self, hung: &str, held: &str) -> String {
+        let repair = if self.agent == Cure::Steer { "[abort, steer]" } else { "[abort]" };
+        format!(
+            "\
+interval: 1s
+confirm: {{ looks: 2, gap: 1s }}
+start_grace: 5s
+allow_short: true
+limits: {{ actions_per_pass: 20, actions_per_hour: 500, cooldown: 5s }}
+policies:
+  stale_lane: {{ mode: observe, after: 20s }}
+  dead_lock: {{ mode: enforce, min_age: 1s }}
+  hung_lane: {{ mode: {hung}, after: 30s, repair: {repair} }}
+  held_lock: {{ mode: {held}, after: 30s, repair: [abort] }}
+  gateway_health: {{ mode: observe }}
+"
+        )
+    }
+}
+
+fn exception(name: &str, mode: &str) -> String {
+    format!("  - match: {{ lane: \"agent:main:{name}\" }}\n    hung_lane: {{ mode: {mode} }}\n")
+}
+
+/// On the first two, gateways do nothing about silence. On 2026.9.6 a run waits for a model or a tool
+/// as long as these may take.
+const NO_WAIT: Duration = Duration::ZERO;
+
+/// Oldest first.
+pub(super) const ALL: [Facts; 7] = [
+    Facts {
+        version: "2026.3.24",
+        own_deadline: NO_WAIT,
+        chat: Cure::Abort,
+        agent: Cure::Steer,
+        cron: Cure::Steer,
+        starves: false,
+    },
+    Facts {
+        version: "2026.4.15",
+        own_deadline: NO_WAIT,
+        chat: Cure::Abort,
+        agent: Cure::Steer,
+        cron: Cure::Steer,
+        starves: false,
+    },
+    Facts {
+        version: "2026.5.7",
+        own_deadline: seconds(645),
+        chat: Cure::Abort,
+        agent: Cure::Abort,
+        cron: Cure::Nothing,
+        starves: false,
+    },
+    Facts {
+        version: "2026.5.28",
+        own_deadline: seconds(405),
+        chat: Cure::Gateway,
+        agent: Cure::Gateway,
+        cron: Cure::Gateway,
+        starves: false,
+    },
+    Facts {
+        version: "2026.6.11",
+        own_deadline: seconds(405),
+        chat: Cure::Gateway,
+        agent: Cure::Gateway,
+        cron: Cure::Gateway,
+        starves: false,
+    },
+    Facts {
+        version: "2026.7.1",
+        own_deadline: seconds(405),
+        chat: Cure::Gateway,
+        agent: Cure::Gateway,
+        cron: Cure::Gateway,
+        starves: false,
+    },
+    Facts {
+        version: "2026.9.6",
+        own_deadline: seconds(405),
+        chat: Cure::Abort,
+        agent: Cure::Abort,
+        cron: Cure::Abort,
+        starves: true,
+    },
+];
