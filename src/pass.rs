@@ -380,6 +380,9 @@ impl Passes {
 fn sought(config: &Config) -> Sought {
     let policies = &config.policies;
     Sought {
+        children: [policies.hung_lane.mode, policies.held_lock.mode]
+            .iter()
+            .any(|mode| *mode != Mode::Off),
         start_grace: config.start_grace,
         families: policies.orphan_process.families.iter().map(|rule| rule.family.clone()).collect(),
         window: policies.runaway_agent.cpu.map(|limit| limit.over).unwrap_or_default(),

@@ -193,8 +193,6 @@ reasons! {
         ToolRunning { id: ProcessId } => "tool_running", "a tool still runs below it, {id}; judged again when that has ended";
         /// It uses processor time, or that is not known yet.
         NotIdle => "not_idle", "it is not known to be idle";
-        /// gateway_health: everything that could be seen of it is well.
-        GatewayWell => "gateway_well", "nothing is wrong with it";
         /// gateway_health: something is, but not for long enough to be said.
         NotForLong { what: &'static str, lasted: Duration, after: Duration }
             => "not_for_long", "{what} for {}; reported after {}", span(*lasted), span(*after);
@@ -267,7 +265,7 @@ reasons! {
             => "behind_older_lock", "the same gateway has held {path} for longer, and that one goes first";
         /// Restart recovery resumes one session after the other, and another one hangs.
         Starved { by: SessionKey }
-            => "starved", "restart recovery resumes one session after the other, and lane {by} holds its place; once the hung run of that lane is aborted, this one recovers";
+            => "starved", "restart recovery resumes one session after the other, and lane {by} holds its place; once that run ends, or is ended as a hung one, this one is resumed";
         /// Restart recovery has given it up, and `recover` may not be used.
         GivenUp { cure: &'static str } => "given_up", "restart recovery has given it up, and refuses every message; {cure}";
         /// The user paused everything.

@@ -143,8 +143,7 @@ impl Verdict {
     /// something of the gateway that has not lasted for long enough to be said.
     #[must_use]
     pub fn is_noted(&self) -> bool {
-        let is_well = matches!(self.decision, Decision::Hold(HoldReason::GatewayWell));
-        self.suspect || (self.policy == Policy::GatewayHealth && !is_well)
+        self.suspect || self.policy == Policy::GatewayHealth
     }
 }
 

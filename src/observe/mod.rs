@@ -13,6 +13,7 @@ mod kept;
 mod lane_rows;
 pub mod ledger;
 pub mod locate;
+mod log;
 mod memory;
 mod observer;
 pub mod process;

@@ -16,16 +16,18 @@ use super::holders::Holders;
 use super::host::{self, HostError};
 use super::kept::Kept;
 use super::locate::{Install, StoreRef, session_folders, stores};
+use super::log::LogReader;
 use super::process::{Process, Table};
 use super::settings::Settings;
 use super::tasks;
-use super::vitals::{self, Watch};
+use super::vitals::Watch;
 use crate::model::{
     AgentId, BootId, Era, Family, Gap, Host, Lane, LaneStatus, Ledger, ProcessId, Rpc, SessionKey,
-    Sighting, Snapshot, Source, Status, UnixMillis, Vitals,
+    Sighting, Snapshot, Source, Status, UnixMillis,
 };
 
 mod access;
+mod evidence;
 mod lane;
 mod processes;
 
@@ -42,6 +44,7 @@ pub type Variables = Box<dyn Fn(&str) -> Option<String>>;
 pub struct Observer {
     settings: Settings,
     start_grace: Duration,
+    seeks_children: bool,
     keep: Keep,
     env: Variables,
     table: Table,
@@ -58,6 +61,7 @@ pub struct Observer {
     workspaces: WorkspaceReader,
     records: RecordReader,
     watch: Option<Watch>,
+    log: LogReader,
     /// Which processes were seen below a gateway. Kept by whoever owns the observer.
     pub ledger: Ledger,
     /// What the agents were judged beside, for looking at one of them again.
@@ -81,6 +85,8 @@ pub struct Sought {
     pub window: Duration,
     /// Whether it is wanted how the gateway's process is doing.
     pub vitals: bool,
+    /// Whether [`Snapshot::children`] is wanted, while a run may be on.
+    pub children: bool,
 }
 
 /// Why there is no snapshot at all.
@@ -98,6 +104,7 @@ impl Observer {
         Observer {
             settings: Settings::new(install),
             start_grace: Duration::ZERO,
+            seeks_children: false,
             keep: Keep::Running,
             env,
             table: Table::new(proc_root),
@@ -114,6 +121,7 @@ impl Observer {
             workspaces: WorkspaceReader::default(),
             records: RecordReader::default(),
             watch: None,
+            log: LogReader::default(),
             ledger: Ledger::default(),
             beside: None,
         }
@@ -130,6 +138,7 @@ impl Observer {
         self.agents.set_window(sought.window);
         self.start_grace = sought.start_grace;
         self.watch = sought.vitals.then(|| self.watch.take().unwrap_or_default());
+        self.seeks_children = sought.children;
     }
 
     /// Looks closely at the process under this pid too, whatever it is.
@@ -195,7 +204,9 @@ impl Observer {
         self.renew_ledger(&host, process, is_fresh, now);
         let vitals = self.vitals(&sight, now);
         let agents = self.look_at_agents(&era, &host, &sight, &mut gaps, now);
+        let children = self.look_at_children(&era, &lanes);
         let open_subagents = self.open_subagents(&era, &lanes, &mut gaps, now);
+        let log = self.log(&host, &sight, (&lanes, &locks), &mut gaps, now);
         let task_lanes = self.task_lanes(&era, &lanes, sight.gateway.status, &mut gaps, now);
         Ok(Snapshot {
             taken_at: now,
@@ -211,9 +222,9 @@ impl Observer {
             task_lanes,
             agents,
             rpc: Rpc::NotAsked("nobody asked it".to_owned()),
-            children: Vec::new(),
+            children,
             vitals,
-            log: Vec::new(),
+            log,
             gaps,
         })
     }
@@ -236,11 +247,6 @@ impl Observer {
             token: &|| None,
         };
         identify(&scene, &mut self.version)
-    }
-
-    fn vitals(&mut self, sight: &Sight, now: UnixMillis) -> Vitals {
-        let scene = vitals::Scene { table: &self.table, sight, ledger: &self.ledger, now };
-        self.watch.as_mut().map(|watch| watch.look(&scene)).unwrap_or_default()
     }
 
     /// In the SQLite era, and where the era is not understood, session files are dead data.

@@ -282,6 +282,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_the_matter_with_the_gateway_is_remembered_before_it_is_said() {
+        let passing = |policy| Verdict { policy, suspect: false, ..act("a") };
+        let count = |policy| {
+            let verdicts = [passing(policy)];
+            remember(History::default(), &verdicts, LIMITS, CONFIRM, NOW).subjects.len()
+        };
+        assert_eq!((count(Policy::GatewayHealth), count(Policy::DeadLock)), (1, 0));
+    }
+
+    #[test]
     fn what_is_healthy_is_forgotten_unless_it_was_repaired_within_a_day() {
         let history = seen(|seen| seen.last_acted = Some(ago(86_399)));
         assert_eq!(remember(history, &[], LIMITS, CONFIRM, NOW).subjects.len(), 1);

@@ -194,6 +194,9 @@ fn useless(reach: &Reach<'_>, climb: &Climb<'_>, rung: Rung) -> Option<&'static 
         Effect::Works | Effect::NotBesideALock if rung == Rung::Recover && !tombstoned => {
             Some("only for what restart recovery has given up")
         }
+        Effect::Works | Effect::NotBesideALock if rung != Rung::Recover && tombstoned => {
+            Some("was not tried on what restart recovery has given up")
+        }
         Effect::Works | Effect::NotBesideALock => None,
     }
 }

@@ -61,7 +61,7 @@ pub fn evaluate(context: Context<'_>, policies: &Policies) -> Vec<Verdict> {
     }
     let lanes = Lanes::of(context.snapshot);
     if policies.stale_lane.mode != Mode::Off || !policies.overrides.is_empty() {
-        verdicts.extend(stale_lane::evaluate(context, policies));
+        verdicts.extend(stale_lane::evaluate(context, policies, &lanes));
     }
     verdicts.extend(runs(context, policies, &lanes));
     verdicts.extend(process::evaluate(context, policies));

@@ -133,8 +133,7 @@ pub(super) fn calm(verdict: &Verdict) -> Option<&'static str> {
         Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => return None,
     };
     Some(match (verdict.subject.kind, why) {
-        (SubjectKind::Lane | SubjectKind::Lock, _)
-        | (SubjectKind::Gateway, HoldReason::GatewayWell) => HEALTHY,
+        (SubjectKind::Lane | SubjectKind::Lock, _) => HEALTHY,
         (SubjectKind::Gateway, _) => "watched",
         (SubjectKind::Process, HoldReason::PartOfTree { .. }) => SAME_TREE,
         (SubjectKind::Process, HoldReason::ContactKept) => "in use",

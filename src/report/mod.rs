@@ -6,7 +6,8 @@ mod text;
 
 use crate::exit::Exit;
 use crate::model::{
-    ActionId, Decision, Gap, Gateway, Outcome, ProcessId, SessionKey, UnixMillis, Verdict,
+    ActionId, Decision, Gap, Gateway, Outcome, ProcessId, SessionKey, SubjectKind, UnixMillis,
+    Verdict,
 };
 
 pub use json::json;
@@ -126,9 +127,13 @@ pub struct Summary {
 
 impl PassReport {
     /// Returns the judgements that are listed: all that look wrong or nearly wrong, and the
-    /// healthy ones on request.
+    /// healthy ones on request. What is the matter with the gateway is listed once it lasts.
     pub fn listed(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| self.all || entry.verdict.suspect)
+        let is_passing = |verdict: &Verdict| verdict.subject.kind == SubjectKind::Gateway;
+        let is_wanted = move |entry: &&Entry| {
+            entry.verdict.suspect || (self.all && !is_passing(&entry.verdict))
+        };
+        self.entries.iter().filter(is_wanted)
     }
 
     /// Counts what is listed.
@@ -179,7 +184,7 @@ mod tests {
     use super::*;
     use crate::model::sample::{self, NOW};
     use crate::model::{
-        ActReason, Action, Evidence, HoldReason, LockStamp, Policy, Source, Subject, SubjectKind,
+        ActReason, Action, Evidence, HoldReason, LockStamp, Policy, Source, Subject,
     };
 
     fn entry(decision: Decision, suspect: bool, outcome: Option<Outcome>) -> Entry {
@@ -260,6 +265,36 @@ gateway up  2026.4.15  pid 4711 for 1d  era files  /s
 nothing wrong; looked at 4 lanes and 1 lock
 ";
         assert_eq!(text(&report(vec![entry(hold(), false, None)]), Paint::Plain), want);
+    }
+
+    #[test]
+    fn a_problem_of_the_gateway_says_what_helps_once_it_lasts() {
+        let since = sample::ago(720);
+        let mut problem = entry(Decision::Hold(HoldReason::IsDeaf { since }), true, None);
+        problem.verdict.subject = Subject { kind: SubjectKind::Gateway, id: "deaf".to_owned() };
+        problem.verdict.evidence = Evidence::new()
+            .with("pid", 4711)
+            .with("lasted_s", 720)
+            .with("log", vec!["its event loop was late (2x)"])
+            .with("next", "restart it: systemctl --user restart openclaw-gateway");
+        let want = format!(
+            "\
+gateway up  2026.4.15  pid 4711 for 1d  era files  /s
+
+problem: gateway deaf
+  it has accepted connections and answered nothing since {since} (is_deaf)
+  pid 4711, so for 12m
+  its log: its event loop was late (2x)
+  next: restart it: systemctl --user restart openclaw-gateway
+
+1 held; looked at 4 lanes and 1 lock
+why, in full:  clawarden explain 'deaf'
+"
+        );
+        assert_eq!(text(&report(vec![problem.clone()]), Paint::Plain), want);
+        problem.verdict.suspect = false;
+        let passing = PassReport { all: true, ..report(vec![problem]) };
+        assert_eq!(passing.listed().count(), 0);
     }
 
     #[test]

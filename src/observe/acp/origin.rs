@@ -30,6 +30,8 @@ pub struct Origin {
     pub is_cli: bool,
     /// `OPENCLAW_SHELL`: `acp` below an acpx of 2026.3.24, `exec` below the exec tool.
     pub shell: Option<String>,
+    /// `CLAUDECODE=1`: a tool of `claude`, or something that one started.
+    pub is_claude_tool: bool,
     /// `CLAUDE_CODE_ENTRYPOINT`: `sdk-ts` for an agent that a program started.
     pub entrypoint: Option<String>,
     /// The state directory it leads to.
@@ -52,6 +54,7 @@ impl Origin {
             instance_id: id("OPENCLAW_GATEWAY_INSTANCE_ID"),
             is_cli: env("OPENCLAW_CLI").as_deref() == Some("1"),
             shell: env("OPENCLAW_SHELL"),
+            is_claude_tool: env("CLAUDECODE").as_deref() == Some("1"),
             entrypoint: env("CLAUDE_CODE_ENTRYPOINT"),
             place,
         }
@@ -300,6 +303,7 @@ mod tests {
             instance_id: Some("cec3abfb-c8a7-4528-9253-98b01b08340c".to_owned()),
             is_cli: true,
             shell: Some("acp".to_owned()),
+            is_claude_tool: false,
             entrypoint: Some("sdk-ts".to_owned()),
             place: Place::Ours,
         };

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::observe::acp::signs::{self, Candidate};
 use crate::observe::locate::Watched;
-use crate::observe::process::{Facts, Inspection, Inspector, Process, Sockets};
+use crate::observe::process::{Ask, Facts, Inspection, Inspector, Process, Sockets};
 use crate::text;
 
 /// `npx` is npm, a shell, and what was asked for (measured on 2026.4.15).
@@ -79,7 +79,13 @@ impl<'a> Examination<'a> {
             Err(why) => Place::Unknown(why.clone()),
         };
         let is_ours = ownership.is_proven() && !matches!(place, Place::Other(_));
-        let stdio = at.stdio(self.sockets, is_ours);
+        // What is below an agent is judged with that, whoever has its ends.
+        let ask = match (top, is_ours) {
+            (Some(_), _) => Ask::Nobody,
+            (None, false) => Ask::Sockets,
+            (None, true) => Ask::Pipes,
+        };
+        let stdio = at.stdio(self.sockets, ask);
         Some(Agent {
             id: process.id,
             kind: self.forest.recognised(pid).map(|recognised| recognised.kind.clone()),
@@ -150,14 +156,11 @@ impl<'a> Examination<'a> {
             Ok(facts) => watch.guards(process, at, facts, kin),
             Err(why) => vec![Guard::Unreadable(why.clone())],
         };
-        let program = || match process.program.as_slice() {
-            [] => "unknown program".to_owned(),
-            name => String::from_utf8_lossy(name).into_owned(),
-        };
         Member {
             id: process.id,
             parent: process.parent,
-            what: recognised.map_or_else(program, |recognised| recognised.kind.to_string()),
+            what: recognised
+                .map_or_else(|| super::program(process), |known| known.kind.to_string()),
             guards,
             resident: facts.as_ref().ok().and_then(|facts| facts.resident),
         }
@@ -171,7 +174,7 @@ impl<'a> Examination<'a> {
         for _ in 0..LAUNCHERS_MAX {
             let Bond::Parented { by } = bond else { break };
             let Some(parent) = table.get(by.pid).filter(|parent| parent.id == by) else { break };
-            let theirs = self.inspector.process(by.pid).stdio(self.sockets, false);
+            let theirs = self.inspector.process(by.pid).stdio(self.sockets, Ask::Nobody);
             if !hands_down(&theirs.input.what, &stdio.input.what)
                 || !hands_down(&theirs.output.what, &stdio.output.what)
             {

@@ -1,5 +1,7 @@
 //! Which family a process is of.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Family, Kind, Mark, Pattern};
 use crate::observe::process::Process;
 
@@ -7,6 +9,8 @@ use crate::observe::process::Process;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Families {
     families: Vec<Family>,
+    /// The executables of all of them: most processes run none of these.
+    programs: BTreeSet<Vec<u8>>,
 }
 
 /// A process that is of a family, and the mark its environment must have.
@@ -18,11 +22,17 @@ pub(super) struct Recognised<'a> {
 
 impl Families {
     pub(super) fn new(families: Vec<Family>) -> Families {
-        Families { families }
+        let patterns = families.iter().flat_map(|family| &family.patterns);
+        let programs = patterns.flat_map(|pattern| &pattern.exe);
+        let programs = programs.map(|exe| exe.as_bytes().to_vec()).collect();
+        Families { families, programs }
     }
 
     /// Returns the family of a process, told by its executable and the place of one argument.
     pub(super) fn recognise(&self, process: &Process) -> Option<Recognised<'_>> {
+        if !self.programs.contains(&process.program) {
+            return None;
+        }
         let fits = |pattern: &Pattern| {
             pattern.exe.iter().any(|exe| exe.as_bytes() == process.program)
                 && fits_arguments(pattern, process)

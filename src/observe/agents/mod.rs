@@ -3,11 +3,13 @@
 //! What is asked of every process is in the table already; only what is of a family, or was left
 //! behind by a gateway, is looked at closely. Facts are gathered here and judged elsewhere.
 
+mod children;
 mod cpu;
 mod examine;
 mod guards;
 mod kind;
 mod service;
+mod stillness;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -17,11 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    AcpxRecord, Agent, Family, Gap, Host, Ledger, Mark, Member, ProcessId, Seen, Source, UnixMillis,
+    AcpxRecord, Agent, Child, Family, Gap, Host, Ledger, Mark, Member, ProcessId, Seen, Source,
+    UnixMillis,
 };
 use crate::observe::acp::{self, Leases, Origin, Workspaces};
 use crate::observe::locate::Install;
 use crate::observe::process::{Process, Sockets, Table};
+use children::Children;
 use cpu::Meter;
 use examine::Examination;
 use kind::Families;
@@ -37,6 +41,8 @@ pub(super) struct Agents {
     meter: Meter,
     /// The environments that were read. One does not change while the arguments do not.
     known: BTreeMap<ProcessId, Known>,
+    /// What lives below the gateway, while that is asked for.
+    children: Children,
     /// A process that somebody asked about, agent or not.
     asked: Option<i32>,
 }
@@ -136,6 +142,22 @@ impl Agents {
         pids
     }
 
+    /// Returns all that lives below the gateway, by pid.
+    pub(super) fn look_at_children(&mut self, scene: &Scene<'_>) -> Vec<Child> {
+        self.children.look(scene, &self.families)
+    }
+
+    /// Returns the same as it is now: `table` was read a moment ago, and only for how long each was
+    /// idle is from the looks before.
+    pub(super) fn children_now(&self, scene: &Scene<'_>) -> Vec<Child> {
+        self.children.now(scene, &self.families)
+    }
+
+    /// Forgets for how long they have been idle: nobody asks.
+    pub(super) fn forget_children(&mut self) {
+        self.children = Children::default();
+    }
+
     /// Returns one tree as it is now: `table` was read a moment ago, and nothing is remembered of
     /// what its processes were before.
     pub(super) fn look_again(&self, scene: &Scene<'_>, root: ProcessId) -> Option<Agent> {
@@ -171,6 +193,14 @@ fn is_left_behind(
     let knows_it =
         |above: &&Process| Some(above.id) == gateway || ledger.descents.contains_key(&above.id);
     is_listed && !table.ancestors(id.pid).iter().any(knows_it)
+}
+
+/// Names a process that is no agent.
+fn program(process: &Process) -> String {
+    match process.program.as_slice() {
+        [] => "unknown program".to_owned(),
+        name => String::from_utf8_lossy(name).into_owned(),
+    }
 }
 
 fn refused(scene: &Scene<'_>, sockets: &Sockets) -> Option<Gap> {

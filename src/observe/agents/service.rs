@@ -4,13 +4,14 @@ use crate::observe::process::Process;
 
 /// Scripts by their place in the package, and what they are (2026.9.6; relays and anchors are
 /// legitimate even in numbers).
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 7] = [
     ("spawn-broker/worker.js", "spawn broker"),
     ("spawn-broker/worker.mjs", "spawn broker"),
     ("supervisor/service-child-relay.js", "relay"),
     ("supervisor/service-child-relay.mjs", "relay"),
     ("supervisor/service-child-group-anchor.js", "anchor"),
     ("supervisor/service-child-group-anchor.mjs", "anchor"),
+    ("infra/sqlite-readonly-location.worker.js", "database reader"),
 ];
 
 /// Scripts of the `acpx` command line.
@@ -74,6 +75,8 @@ mod tests {
         let relay = b"node\0/x/dist/process/supervisor/service-child-relay.js\0--id";
         check("node", relay, Some("relay"));
         check("node", b"node\0/x/dist/process/spawn-broker/worker.js", Some("spawn broker"));
+        let reader = b"node\0/x/dist/infra/sqlite-readonly-location.worker.js\0--openclaw";
+        check("node", reader, Some("database reader"));
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! Trees of agents in captured process tables, one trait changed at a time.
 
+mod children;
+#[cfg(target_os = "linux")]
+mod live;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +32,7 @@ struct Stage {
     ledger: Ledger,
     records: Vec<Arc<AcpxRecord>>,
     families: Vec<Family>,
+    leases: Leases,
 }
 
 impl Stage {
@@ -43,6 +48,7 @@ impl Stage {
             ledger: Ledger::default(),
             records: Vec::new(),
             families: families(),
+            leases: Leases::default(),
         };
         stage.process(1, 0, 1, "init", b"init", STATUS);
         stage.process(10, 1, 1_000, "node", b"openclaw-gateway", STATUS);
@@ -84,6 +90,18 @@ impl Stage {
     }
 
     fn looked(&self) -> Vec<Agent> {
+        let (found, gaps) = self.with_scene(NOW, |scene| self.agents().look(scene));
+        assert_eq!(gaps, []);
+        found
+    }
+
+    fn agents(&self) -> Agents {
+        let mut agents = Agents::default();
+        agents.set_families(self.families.clone());
+        agents
+    }
+
+    fn with_scene<T>(&self, now: UnixMillis, look: impl FnOnce(&Scene<'_>) -> T) -> T {
         let home = self.home.path().to_owned();
         let env = move |name: &str| (name == "HOME").then(|| home.display().to_string());
         let install = locate(&Request { state_dir: None, env: &env }).unwrap();
@@ -93,26 +111,22 @@ impl Stage {
             slept: None,
             euid: 1000,
         };
-        let (table, leases) = (self.captured.table(), Leases::default());
+        let table = self.captured.table();
         let inside = vec![install.state_dir.join("workspace")];
         let workspaces = Workspaces { inside, ..Workspaces::default() };
         let scene = Scene {
             install: &install,
             table: &table,
             host: &host,
-            now: NOW,
+            now,
             gateway: Some(GATEWAY),
             ledger: &self.ledger,
-            leases: &leases,
+            leases: &self.leases,
             records: &self.records,
             workspaces: &workspaces,
             held: &[],
         };
-        let mut agents = Agents::default();
-        agents.set_families(self.families.clone());
-        let (found, gaps) = agents.look(&scene);
-        assert_eq!(gaps, []);
-        found
+        look(&scene)
     }
 
     #[track_caller]

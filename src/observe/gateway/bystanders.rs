@@ -114,6 +114,40 @@ mod tests {
     }
 
     #[test]
+    fn a_port_is_taken_only_by_a_gateway_that_has_it_while_ours_has_not() {
+        let table = FakeTable::new()
+            .title(7, "openclaw-gateway")
+            .title(8, "openclaw-gateway")
+            .title(9, "openclaw-doctor")
+            .listens(8, &[1])
+            .listens(9, &[1]);
+        let kin: Vec<_> = [7, 8, 9]
+            .map(|pid| {
+                let process = table.get(pid).unwrap();
+                let role = Role::of(process).unwrap();
+                Kin { process, role, relation: Relation::Other }
+            })
+            .into();
+        let takers = |listening: Option<Vec<u16>>, port| {
+            let (started_at, locked_at, locked_port) = (UnixMillis(0), None, None);
+            let gateway = Identified {
+                id: id(7),
+                started_at,
+                locked_at,
+                locked_port,
+                listening,
+                is_elsewhere: false,
+            };
+            port_takers(&table, &kin, &BTreeSet::from([7]), &gateway, port)
+        };
+        assert_eq!(takers(Some(vec![2]), 1), [id(8)]);
+        assert_eq!(takers(Some(vec![]), 1), [id(8)]);
+        assert_eq!(takers(Some(vec![1]), 1), [], "in another network namespace, both have it");
+        assert_eq!(takers(None, 1), []);
+        assert_eq!(takers(Some(vec![]), 3), []);
+    }
+
+    #[test]
     fn only_what_may_concern_us_counts() {
         let table = FakeTable::new().title(7, "openclaw-doctor").title(8, "openclaw-agent");
         let kin = |pid: i32, relation: Relation| {

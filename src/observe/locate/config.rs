@@ -27,6 +27,8 @@ pub struct GatewayConfig {
     pub base_path: String,
     /// `session.store`, as written: may contain `{agentId}` and `~`.
     pub session_store: Option<String>,
+    /// `logging.file`: where it logs to, if not to the file that all gateways of the host share.
+    pub log_file: Option<String>,
     /// `agents.list[].id`, normalized, in order, each once.
     pub agents: Vec<String>,
     /// `meta.lastTouchedVersion`: the version that wrote the file last, not the running one.
@@ -56,7 +58,7 @@ pub struct WorkspaceConfig {
 }
 
 const WANTED: [&str; 6] = ["gateway", "session", "agents", "meta", "env", "diagnostics"];
-const WANTED_OF_PLUGINS: [&str; 2] = ["plugins", "env"];
+const WANTED_OF_PLUGINS: [&str; 3] = ["plugins", "env", "logging"];
 
 /// Largest number that is taken for a limit: in milliseconds, 300 years.
 const LIMIT_MAX: f64 = 1e13;
@@ -87,6 +89,9 @@ pub(super) fn read(
             (Value::Null, Value::Null)
         }
     };
+    // What is wrong with it must not hold anything.
+    let log_file = plugins.pointer("/logging/file").and_then(Value::as_str);
+    let log_file = log_file.filter(|text| !text.contains("${")).map(str::to_owned);
     let workspaces = workspaces(paths, &value, &plugins, of_plugins);
     let mut texts = Texts { paths, root: &value, problems };
     let config = GatewayConfig {
@@ -99,6 +104,7 @@ pub(super) fn read(
         limits: limits(&value),
         base_path: base_path(texts.at("/gateway/controlUi/basePath")),
         session_store: texts.at("/session/store"),
+        log_file,
         agents: agents(&value),
         last_touched_version: texts.at("/meta/lastTouchedVersion"),
     };

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::Observer;
-use crate::model::{AcpxRecord, Agent, Era, Gap, Host, Ledger, Member, ProcessId, UnixMillis};
+use crate::model::{
+    AcpxRecord, Agent, Child, Era, Gap, Host, Lane, Ledger, Member, ProcessId, UnixMillis,
+};
 use crate::observe::acp::{Leases, Workspaces};
 use crate::observe::agents;
 use crate::observe::gateway::Sight;
@@ -19,6 +21,14 @@ pub(super) struct Beside {
     leases: Leases,
     workspaces: Workspaces,
     records: Vec<Arc<AcpxRecord>>,
+}
+
+impl Beside {
+    /// Nothing that the gateway wrote about agents was read, as there are none.
+    fn bare(host: Host, gateway: Option<ProcessId>, now: UnixMillis) -> Beside {
+        let (leases, workspaces) = (Leases::default(), Workspaces::default());
+        Beside { host, now, gateway, leases, workspaces, records: Vec::new() }
+    }
 }
 
 const NOT_LOOKED: &str = "nothing was looked at yet";
@@ -47,6 +57,7 @@ impl Observer {
     ) -> Vec<Agent> {
         let gateway = sight.gateway.process.map(|process| process.id);
         if !self.agents.are_there(&self.table, gateway, &self.ledger) {
+            self.beside = Some(Beside::bare(host.clone(), gateway, now));
             return Vec::new();
         }
         let install = &self.settings.install;
@@ -71,6 +82,43 @@ impl Observer {
         }
         self.beside = Some(beside);
         agents
+    }
+
+    /// Returns what lives below the gateway, if somebody wants to know and a run may be on. Which
+    /// lanes run is not on disk in the SQLite era: there, one always may.
+    pub(super) fn look_at_children(&mut self, era: &Era, lanes: &[Lane]) -> Vec<Child> {
+        let may_run = match era {
+            Era::Files | Era::Hybrid => lanes.iter().any(super::is_running),
+            _ => true,
+        };
+        let beside = self.beside.as_ref().filter(|beside| beside.gateway.is_some());
+        let Some(beside) = beside.filter(|_| self.seeks_children && may_run) else {
+            self.agents.forget_children();
+            return Vec::new();
+        };
+        let install = &self.settings.install;
+        self.agents.look_at_children(&scene(install, &self.table, &self.ledger, beside, &[]))
+    }
+
+    /// Returns what lives below the gateway now, by pid, from a table read in full for this; for how
+    /// long each was idle counts from the looks before.
+    ///
+    /// # Errors
+    ///
+    /// Returns why that cannot be told, for people: no gateway was identified, it has ended since, or
+    /// some process cannot be seen.
+    pub fn children_again(&self) -> Result<Vec<Child>, String> {
+        let table = self.anew()?;
+        let beside = self.beside.as_ref().ok_or(NOT_LOOKED)?;
+        let gateway = beside.gateway.ok_or("no gateway was identified")?;
+        if table.get(gateway.pid).is_none_or(|process| process.id != gateway) {
+            return Err(format!("the gateway, {gateway}, has ended"));
+        }
+        if let Some(hidden) = table.unreadable().first() {
+            return Err(format!("pid {hidden} cannot be read, and may live below the gateway"));
+        }
+        let scene = scene(&self.settings.install, &table, &self.ledger, beside, &[]);
+        Ok(self.agents.children_now(&scene))
     }
 
     /// Returns what is seen of one process now, from a table read in full for this. That processes in

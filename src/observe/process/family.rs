@@ -46,6 +46,11 @@ impl Family {
         (self.start("echo $!"), grandchild)
     }
 
+    /// Starts a child that starts others all the time, and returns its pid.
+    pub(crate) fn churn(&mut self) -> i32 {
+        self.start("sh -c 'while :; do (:) & wait; done' & echo $!")
+    }
+
     fn start(&mut self, command: &str) -> i32 {
         writeln!(self.input, "{command}").unwrap();
         let mut line = String::new();

@@ -6,9 +6,37 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{Facts, Sockets, Table, platform};
-use crate::model::Stdio;
+use crate::model::{ProcessId, Stdio};
+
+/// What a process has done since its start. None of it shrinks within one life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Activity {
+    /// Its identity.
+    pub id: ProcessId,
+    /// True if nothing of it runs any more.
+    pub has_ended: bool,
+    /// The time that its threads have spent on processors.
+    pub cpu: Duration,
+    /// The bytes that it read and wrote; `None` where that is not told: of other users' processes, of
+    /// those that may not be traced, and on macOS.
+    pub io: Option<u64>,
+}
+
+/// Whom to ask who has the other end of a descriptor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ask {
+    /// Nobody: only what the descriptors are is wanted.
+    Nobody,
+    /// The kernel, of sockets. A look without effect.
+    Sockets,
+    /// Pipes, too. An anonymous one can be judged only by opening it, for some microseconds.
+    /// Meanwhile a writer whose reader dies is not told, and what it wrote is lost; so only that of
+    /// a process which is proven to be ours is opened.
+    Pipes,
+}
 
 /// One look at some processes, at about one instant: what is the same for all of them is read once.
 #[derive(Debug)]
@@ -51,6 +79,15 @@ impl Inspection<'_> {
         self.inner.facts()
     }
 
+    /// Reads what the process has done up to now. Cheaper than [`Inspection::facts`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot be read. That it has ended is not certain by that.
+    pub fn activity(&self) -> io::Result<Activity> {
+        self.inner.activity()
+    }
+
     /// Returns the working directory, without the ` (deleted)` of one that is gone.
     ///
     /// # Errors
@@ -72,14 +109,11 @@ impl Inspection<'_> {
     }
 
     /// Looks at standard input and output, and at who has their other ends. Whatever cannot be told
-    /// is in the result, with the reason.
-    ///
-    /// `asks_pipes`: an anonymous pipe can be judged only by opening it, for some microseconds.
-    /// Meanwhile a writer whose reader dies is not told, and what it wrote is lost; so only that of
-    /// a process which is proven to be ours is opened. Everything else is a look without effect.
+    /// is in the result, with the reason. As long as the other end of the input is open nobody is
+    /// asked about the output, on Linux.
     #[must_use]
-    pub fn stdio(&self, sockets: &Sockets, asks_pipes: bool) -> Stdio {
-        self.inner.stdio(sockets, asks_pipes)
+    pub fn stdio(&self, sockets: &Sockets, ask: Ask) -> Stdio {
+        self.inner.stdio(sockets, ask)
     }
 
     /// Returns true if it is proven that pids mean the same to this process and to us. What cannot

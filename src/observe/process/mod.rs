@@ -28,7 +28,7 @@ use std::time::Duration;
 use crate::model::{ProcessId, Sighting, UnixMillis};
 
 pub use facts::{Facts, Sockets};
-pub use inspection::{Inspection, Inspector};
+pub use inspection::{Activity, Ask, Inspection, Inspector};
 pub use lineage::Lineage;
 pub use owner::owns_listener;
 

@@ -136,7 +136,6 @@ fn starts_of_processes_come_from_the_ledger_and_those_in_place_from_the_lock() {
 mod live {
     #![expect(clippy::disallowed_methods, reason = "waits for its own children, with a bound")]
 
-    use std::io::{BufRead as _, BufReader};
     use std::path::Path;
     use std::process::{Child, Command, Stdio};
     use std::time::Instant;
@@ -154,15 +153,23 @@ mod live {
 
     #[test]
     fn children_that_nobody_reaps_are_counted_and_a_stopped_parent_is_seen() {
-        // After exec, `sleep` has children of which it knows nothing.
-        let script = "for i in 1 2 3; do /bin/true & done; echo; exec sleep 600";
-        let child = Command::new("/bin/sh").args(["-c", script]).stdout(Stdio::piped()).spawn();
+        // After exec, `sleep` has children of which it knows nothing. They end when our pipe does.
+        let script = "exec 3<&0; for i in 1 2 3; do cat <&3 >/dev/null & done; exec sleep 600 3<&-";
+        let mut command = Command::new("/bin/sh");
+        let child = command.args(["-c", script]).stdin(Stdio::piped()).spawn();
         let mut parent = Parent(child.unwrap());
-        let mut line = String::new();
-        BufReader::new(parent.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let pid = i32::try_from(parent.0.id()).unwrap();
         let (mut table, end) = (Table::new(Path::new("/proc")), Instant::now() + minutes(1));
         let mut watch = Watch::default();
+        loop {
+            table.refresh(UnixMillis(0)).unwrap();
+            if table.get(pid).is_some_and(|process| process.cmdline.starts_with(b"sleep")) {
+                break;
+            }
+            assert!(Instant::now() < end, "no exec");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        parent.0.stdin = None;
         let mut wait_for = |want: (u32, Option<char>)| loop {
             table.refresh(UnixMillis(0)).unwrap();
             let id = table.get(pid).map(|process| process.id);

@@ -23,19 +23,13 @@ use super::Context;
 use super::ground::host_grace;
 use super::settings::GatewayHealth;
 
-/// The subject of a gateway that nothing is wrong with.
-const WELL: &str = "health";
-
-/// Judges the gateway in every respect. One that is well is one healthy subject.
+/// Judges the gateway in every respect. One that is well is not mentioned.
 pub(super) fn evaluate(context: Context<'_>, rule: GatewayHealth) -> Vec<Verdict> {
     let scene = Scene { context, rule };
-    let findings = match scene.gap() {
-        Some(why) => return scene.well(why).into_iter().collect(),
-        None => [process::findings(&scene), speech::findings(&scene)].concat(),
-    };
-    if findings.is_empty() {
-        return scene.well(HoldReason::GatewayWell).into_iter().collect();
+    if scene.is_blind() {
+        return Vec::new();
     }
+    let findings = [process::findings(&scene), speech::findings(&scene)].concat();
     findings.into_iter().map(|finding| scene.verdict(finding)).collect()
 }
 
@@ -71,10 +65,9 @@ impl Scene<'_> {
     }
 
     /// Where these could not be seen, a healthy gateway may look like a dead one.
-    fn gap(&self) -> Option<HoldReason> {
+    fn is_blind(&self) -> bool {
         let sources = [Source::Host, Source::Processes, Source::Gateway];
-        let gap = sources.into_iter().find_map(|source| self.context.snapshot.gap(source))?;
-        Some(HoldReason::Gap { source: gap.source.name(), reason: gap.reason.clone() })
+        sources.into_iter().any(|source| self.context.snapshot.gap(source).is_some())
     }
 
     fn seen(&self, id: &str) -> Option<&SubjectHistory> {
@@ -103,18 +96,6 @@ impl Scene<'_> {
             || "restart it the way it was started; clawarden never does".to_owned(),
             |command| format!("restart it: {command}"),
         )
-    }
-
-    fn well(&self, why: HoldReason) -> Option<Verdict> {
-        self.context.explains_healthy.then(|| Verdict {
-            policy: Policy::GatewayHealth,
-            subject: subject(WELL),
-            incarnation: self.life(),
-            suspect: false,
-            looks: Looks::One,
-            decision: Decision::Hold(why),
-            evidence: self.evidence(Evidence::new()),
-        })
     }
 
     fn verdict(&self, finding: Finding) -> Verdict {

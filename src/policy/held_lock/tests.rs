@@ -1,1 +1,292 @@
-//! Tests.
+//! What is ended, what is left alone, and which of several goes first.
+
+use super::*;
+use crate::model::sample::{GATEWAY, GRACE, ago, gap};
+use crate::model::{
+    Action, History, LaneCall, ProcessId, Rpc, RpcFailure, RpcFault, Rung, Sighting, Snapshot,
+    Source, Transcript,
+};
+use crate::policy::run::sample::{
+    BEGAN, KEY, answer, child, disk, held, history, hung, live, says,
+};
+use crate::policy::settings::{HungLane, Policies, sample as settings};
+
+/// `maxHoldMs` of a lock that does not say it, and a minute.
+const LIMIT: u64 = 1_200;
+
+fn rule() -> HeldLock {
+    HeldLock {
+        mode: Mode::Enforce,
+        after: Duration::from_secs(1_200),
+        repair: Rung::ALL.to_vec(),
+        tell: false,
+    }
+}
+
+fn policies(rule: HeldLock) -> Policies {
+    let mut policies = Policies { held_lock: rule, ..settings() };
+    policies.hung_lane.mode = Mode::Off;
+    policies
+}
+
+fn judge_all(world: &Snapshot, history: &History, policies: &Policies) -> Vec<Verdict> {
+    let context = Context { snapshot: world, history, explains_healthy: true, start_grace: GRACE };
+    let verdicts = crate::policy::evaluate(context, policies);
+    let about_runs = [Policy::HeldLock, Policy::HungLane];
+    verdicts.into_iter().filter(|verdict| about_runs.contains(&verdict.policy)).collect()
+}
+
+fn line(verdict: &Verdict) -> String {
+    let suspect = if verdict.suspect { "" } else { "healthy " };
+    format!("{suspect}{} {}", verdict.decision.name(), verdict.decision.code())
+}
+
+fn world() -> Snapshot {
+    let mut world = hung();
+    world.locks = vec![held("s1.jsonl.lock", BEGAN)];
+    world
+}
+
+#[track_caller]
+fn check(change: impl FnOnce(&mut Snapshot), want: &str) {
+    let mut world = world();
+    change(&mut world);
+    let verdicts = judge_all(&world, &history(), &policies(rule()));
+    assert_eq!(verdicts.iter().map(line).collect::<Vec<_>>(), [want]);
+}
+
+fn claim(world: &mut Snapshot, change: impl FnOnce(&mut Claim)) {
+    if let Payload::Claim(claim, _) = &mut world.locks[0].payload {
+        change(claim);
+    }
+}
+
+fn call(verdict: &Verdict) -> &LaneCall {
+    match &verdict.decision {
+        Decision::Act(Action::CallLane(call), _) => call,
+        other => panic!("a call, not {other:?}"),
+    }
+}
+
+#[test]
+fn the_run_for_which_a_lock_is_held_too_long_is_ended() {
+    let verdicts = judge_all(&world(), &history(), &policies(rule()));
+    assert_eq!(verdicts.iter().map(line).collect::<Vec<_>>(), ["act held_too_long"]);
+    assert_eq!(verdicts[0].subject.kind, SubjectKind::Lock);
+    let call = call(&verdicts[0]);
+    assert_eq!((call.key.0.as_str(), call.rung), (KEY, Rung::Abort));
+    assert_eq!(call.lock.as_deref(), Some(world().locks[0].path.as_path()));
+    assert_eq!(verdicts[0].looks, Looks::Confirmed);
+}
+
+#[test]
+fn a_lock_has_the_time_that_it_says_itself_and_a_minute() {
+    let aged = |age: u64, max: Option<u64>| {
+        move |world: &mut Snapshot| {
+            world.locks = vec![held("s1.jsonl.lock", age)];
+            claim(world, |claim| claim.max_hold_ms = max);
+        }
+    };
+    check(aged(LIMIT - 1, None), "healthy hold too_young");
+    check(aged(LIMIT, None), "act held_too_long");
+    check(aged(LIMIT, Some(1_140_000)), "act held_too_long");
+    check(aged(LIMIT, Some(1_140_001)), "healthy hold too_young");
+    check(aged(BEGAN, Some(u64::MAX)), "healthy hold too_young");
+    let short = HeldLock { after: Duration::from_secs(60), ..rule() };
+    for (age, want) in [(1_079, "healthy hold too_young"), (1_080, "act held_too_long")] {
+        let mut world = world();
+        world.locks = vec![held("s1.jsonl.lock", age)];
+        let verdicts = judge_all(&world, &history(), &policies(short.clone()));
+        assert_eq!(line(&verdicts[0]), want);
+    }
+    let touched = |world: &mut Snapshot| world.locks[0].modified_at = ago(10);
+    check(touched, "healthy hold too_young");
+    let future = |world: &mut Snapshot| claim(world, |claim| claim.created_at = ago(0));
+    check(future, "healthy hold too_young");
+}
+
+#[test]
+fn only_locks_of_the_live_gateway_itself_are_judged() {
+    let none = |payload: Payload| {
+        let mut world = world();
+        world.locks[0].payload = payload;
+        assert!(judge_all(&world, &history(), &policies(rule())).is_empty(), "{payload:?}");
+    };
+    let Payload::Claim(claim, _) = held("x", BEGAN).payload else { panic!("a claim") };
+    let other = ProcessId { pid: 9, start_ticks: 1 };
+    let seen = |id| Sighting::Present { id, started_at: ago(86_400), is_openclaw: true };
+    none(Payload::Claim(claim, Sighting::Absent));
+    none(Payload::Claim(claim, Sighting::Hidden));
+    none(Payload::Claim(claim, seen(other)));
+    // The pid of the gateway, and the ticks of the one before it.
+    let recycled = Claim { start_ticks: Some(GATEWAY.start_ticks - 1), ..claim };
+    none(Payload::Claim(recycled, seen(GATEWAY)));
+    none(Payload::Incomplete);
+}
+
+#[test]
+fn a_run_that_moves_or_works_is_left_alone_however_old_its_lock() {
+    let written = |seconds| {
+        move |world: &mut Snapshot| {
+            world.lanes[0].transcript = Transcript::Present { bytes: 1, modified_at: ago(seconds) };
+        }
+    };
+    check(written(LIMIT - 1), "healthy hold silent_so_far");
+    check(written(LIMIT), "act held_too_long");
+    let tool = |world: &mut Snapshot| {
+        let mut tool = child(50, BEGAN);
+        tool.is_agent = false;
+        world.children = vec![tool];
+    };
+    check(tool, "hold tool_running");
+    let agent = |world: &mut Snapshot| {
+        let mut agent = child(50, BEGAN);
+        agent.idle = None;
+        world.children = vec![agent];
+    };
+    check(agent, "hold child_active");
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_is_left_to_its_own_policy() {
+    let deaf = |world: &mut Snapshot| {
+        world.rpc = Rpc::Failed(RpcFailure { fault: RpcFault::Deaf, text: "silent".to_owned() });
+    };
+    check(deaf, "hold rpc_unavailable");
+    check(|world| world.rpc = Rpc::NotAsked("captured".to_owned()), "hold rpc_not_asked");
+    check(|world| world.gaps.push(gap(Source::Locks, "/s/agents/main/sessions")), "hold gap");
+}
+
+#[test]
+fn a_lock_of_no_one_lane_touches_none() {
+    check(|world| world.lanes.clear(), "hold lane_unknown");
+    let two = |world: &mut Snapshot| world.lanes.push(disk("agent:main:other", "s1"));
+    check(two, "hold lane_unknown");
+    // A session whose id only begins the same.
+    let prefix = |world: &mut Snapshot| world.lanes[0].row.session_id = Some("s".into());
+    check(prefix, "hold lane_unknown");
+}
+
+#[test]
+fn observe_never_acts() {
+    let observe = HeldLock { mode: Mode::Observe, ..rule() };
+    let verdicts = judge_all(&world(), &history(), &policies(observe));
+    assert_eq!(line(&verdicts[0]), "observe held_too_long");
+}
+
+/// Three lanes behind three locks of the gateway, the second of which is the oldest.
+fn cascade() -> Snapshot {
+    let mut world = hung();
+    world.lanes.clear();
+    for (n, age) in [(1, 30_000), (2, BEGAN), (3, 20_000)] {
+        let (key, session) = (format!("agent:main:n{n}"), format!("s{n}"));
+        world.lanes.push(disk(&key, &session));
+        world.locks.push(held(&format!("s{n}.jsonl.lock"), age));
+        answer(&mut world, |answers| answers.lanes.push(live(&key, &session)));
+    }
+    answer(&mut world, |answers| drop(answers.lanes.remove(0)));
+    world
+}
+
+#[test]
+fn of_several_locks_the_oldest_is_the_root_cause_and_goes_first() {
+    let verdicts = judge_all(&cascade(), &history(), &policies(rule()));
+    let lines: Vec<_> = verdicts.iter().map(line).collect();
+    assert_eq!(lines, ["act held_too_long", "hold behind_older_lock", "hold behind_older_lock"]);
+    assert_eq!(call(&verdicts[0]).key.0, "agent:main:n2");
+    assert!(verdicts[0].decision.text().ends_with("the oldest of 3 such locks"));
+    for verdict in &verdicts {
+        assert_eq!(verdict.evidence.0["root_cause"], verdicts[0].subject.id);
+        let named = verdict.evidence.0["cascade"].as_array().unwrap();
+        let blocked: Vec<_> = named.iter().map(|lock| lock["blocks"].as_str().unwrap()).collect();
+        assert_eq!(blocked, ["agent:main:n2", "agent:main:n1", "agent:main:n3"]);
+    }
+}
+
+#[test]
+fn a_lock_that_is_held_for_good_reason_does_not_keep_the_next_from_its_turn() {
+    let mut world = cascade();
+    let mut tool = child(50, BEGAN);
+    (tool.is_agent, tool.lane) = (false, Some("agent:main:n2".into()));
+    world.children = vec![tool];
+    let verdicts = judge_all(&world, &history(), &policies(rule()));
+    let lines: Vec<_> = verdicts.iter().map(line).collect();
+    assert_eq!(lines, ["hold tool_running", "act held_too_long", "hold behind_older_lock"]);
+    assert!(verdicts[1].decision.text().ends_with("the oldest of 2 such locks"));
+    assert_eq!(verdicts[2].evidence.0["root_cause"], verdicts[1].subject.id);
+    assert!(verdicts[2].decision.text().contains("s1.jsonl.lock"), "{:?}", verdicts[2].decision);
+}
+
+#[test]
+fn the_order_of_locks_and_lanes_changes_nothing() {
+    let world = cascade();
+    let mut turned = world.clone();
+    turned.locks.rotate_left(1);
+    turned.lanes.reverse();
+    answer(&mut turned, |answers| answers.lanes.reverse());
+    let judge = |world: &Snapshot| judge_all(world, &history(), &policies(rule()));
+    assert_eq!(judge(&world), judge(&turned));
+}
+
+#[test]
+fn no_lane_is_repaired_twice_in_one_pass() {
+    let hung_lane = |mode| HungLane {
+        mode,
+        after: Duration::from_secs(1_800),
+        repair: vec![Rung::Abort],
+        tell: false,
+    };
+    let lines = |held: Mode, hung: Mode| {
+        let policies = Policies {
+            held_lock: HeldLock { mode: held, ..rule() },
+            hung_lane: hung_lane(hung),
+            ..settings()
+        };
+        judge_all(&world(), &history(), &policies).iter().map(line).collect::<Vec<_>>()
+    };
+    let (enforce, observe) = (Mode::Enforce, Mode::Observe);
+    assert_eq!(lines(enforce, enforce), ["act held_too_long", "healthy hold judged_elsewhere"]);
+    assert_eq!(lines(observe, observe), ["observe held_too_long", "healthy hold judged_elsewhere"]);
+    assert_eq!(lines(observe, enforce), ["observe held_too_long", "act no_progress"]);
+    assert_eq!(lines(Mode::Off, enforce), ["act no_progress"]);
+}
+
+#[test]
+fn the_ladder_of_a_lock_is_climbed_by_the_same_run_only() {
+    let due = |world: &Snapshot, history: &History| {
+        let verdicts = judge_all(world, history, &policies(rule()));
+        let verdict = &verdicts[0];
+        (verdict.decision.code().to_owned(), verdict.incarnation.clone())
+    };
+    let world = {
+        let mut world = world();
+        crate::policy::run::sample::on(&mut world, crate::model::Version::new(2026, 4, 15));
+        world
+    };
+    let (_, first) = due(&world, &history());
+    assert!(first.ends_with("#abort"), "{first}");
+    let subject =
+        Subject { kind: SubjectKind::Lock, id: world.locks[0].path.display().to_string() };
+    let seen = crate::model::SubjectHistory {
+        incarnation: first.clone(),
+        first_seen: ago(60),
+        last_seen: ago(30),
+        looks: 2,
+        last_look: ago(30),
+        last_acted: Some(ago(1_000)),
+        acted_incarnation: Some(first.clone()),
+        ineffective: 2,
+    };
+    let mut tried = history();
+    tried.subjects.insert((Policy::HeldLock, subject.clone()), seen);
+    assert!(due(&world, &tried).1.ends_with("#steer"));
+    let key = (Policy::HeldLock, subject);
+    tried.subjects.get_mut(&key).unwrap().acted_incarnation =
+        Some(first.replace("#abort", "#steer"));
+    assert_eq!(due(&world, &tried).0, "lock_beside_reset");
+    let mut rerun = world;
+    let began = ago(BEGAN - 9);
+    rerun.lanes[0].row.started_at = crate::model::Field::Value(began);
+    says(&mut rerun, |lane| lane.started_at = Some(began));
+    assert!(due(&rerun, &tried).1.ends_with("#abort"));
+}

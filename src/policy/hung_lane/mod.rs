@@ -18,7 +18,8 @@ use super::ladder::{self, Climb, Plea, Step};
 use super::run::{self, Lanes, Run};
 use super::settings::{HungLane, Policies};
 
-/// Judges every lane that anybody calls running, by key.
+/// Judges every lane that anybody calls running, by key. Of a lane that nothing shows alive, while the
+/// gateway cannot be asked, there is nothing to say here: it is `stale_lane`'s.
 pub(super) fn evaluate(
     context: Context<'_>,
     policies: &Policies,
@@ -29,7 +30,13 @@ pub(super) fn evaluate(
         let rule = policies.hung_lane_for(run.key);
         (rule.mode != Mode::Off).then(|| verdict(context, &rule, &run, owners))
     };
-    lanes.running().filter_map(judge).filter(|verdict| context.wants(verdict)).collect()
+    let told = context.snapshot.rpc.answers().is_some();
+    lanes
+        .running()
+        .filter(|run| told || run::alive(context, run).is_some())
+        .filter_map(judge)
+        .filter(|verdict| context.wants(verdict))
+        .collect()
 }
 
 fn verdict(context: Context<'_>, rule: &HungLane, run: &Run<'_>, owners: &Owners<'_>) -> Verdict {
@@ -41,8 +48,12 @@ fn verdict(context: Context<'_>, rule: &HungLane, run: &Run<'_>, owners: &Owners
         Ok((decision, step)) => (decision, Some(step)),
         Err(why) => (Decision::Hold(why), None),
     };
-    let suspect =
-        !matches!(decision, Decision::Hold(_)) || run::looks_hung(context, run, rule.after);
+    let suspect = match decision {
+        Decision::Act(..) | Decision::Observe(..) => true,
+        // It has its line there.
+        Decision::Hold(HoldReason::JudgedElsewhere { .. }) => false,
+        Decision::Hold(_) => run::looks_hung(context, run, rule.after),
+    };
     let evidence = if suspect || context.explains_healthy {
         ladder::explain(run::evidence(context, run, rule.after), step.as_ref(), &decision)
     } else {
@@ -58,11 +69,11 @@ fn judge(
     climb: &Climb<'_>,
     owners: &Owners<'_>,
 ) -> Result<(Decision, Step), HoldReason> {
-    let reach = reach(context)?;
-    let quiet = run::hung(context, &reach, climb.run, rule.after)?;
     if owners.go_first(climb.run.key, rule.mode) {
         return Err(HoldReason::JudgedElsewhere { by: Policy::HeldLock });
     }
+    let reach = reach(context)?;
+    let quiet = run::hung(context, &reach, climb.run, rule.after)?;
     let plea = Plea {
         mode: rule.mode,
         reason: ActReason::NoProgress { quiet },

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::model::sample::{GRACE, NOW, ago, gap, lock};
 use crate::model::{
-    Action, Era, Field, History, LaneCall, LaneStatus, ProcessId, Residue, Rpc, RpcFailure,
-    RpcFault, Rung, Sighting, Snapshot, Source, Status, Transcript, UnixMillis, Version,
+    Action, Configured, Era, Field, History, LaneCall, LaneStatus, ProcessId, Residue, Rpc,
+    RpcFailure, RpcFault, Rung, Sighting, Snapshot, Source, Status, Transcript, UnixMillis,
+    Version,
 };
 use crate::policy::run::sample::{
     BEGAN, KEY, answer, child, held, history, hung, hung_in_sqlite, live, on, says,
@@ -329,6 +330,24 @@ fn the_gateway_has_its_own_time_first_whatever_is_configured() {
 }
 
 #[test]
+fn limits_that_the_user_gave_the_gateway_count() {
+    let limited = |version: (u8, u16), limits: Configured, want: &str| {
+        let mut world = hung();
+        on(&mut world, Version::new(2026, version.0, version.1));
+        world.gateway.configured = limits;
+        assert_eq!(line(&judge_with(&world, rule())), want, "{version:?}");
+    };
+    let long = Some(Duration::from_secs(BEGAN));
+    limited((5, 28), Configured { abort: long, ..Configured::default() }, "hold gateway_recovers");
+    limited((4, 15), Configured { compaction: long, ..Configured::default() }, "hold may_compact");
+    limited(
+        (5, 28),
+        Configured { is_off: true, abort: long, ..Configured::default() },
+        "act no_progress",
+    );
+}
+
+#[test]
 fn a_version_that_was_not_run_is_never_acted_on() {
     check(|world| on(world, Version::new(2026, 5, 8)), "hold version_untested");
     check(|world| on(world, Version::new(2026, 3, 23)), "hold version_untested");
@@ -341,8 +360,15 @@ fn a_version_that_was_not_run_is_never_acted_on() {
 
 #[test]
 fn nothing_is_judged_without_an_answer() {
-    let not_asked = |world: &mut Snapshot| world.rpc = Rpc::NotAsked("captured".to_owned());
-    check(not_asked, "healthy hold rpc_not_asked");
+    let not_asked = |world: &mut Snapshot| {
+        world.rpc = Rpc::NotAsked("captured".to_owned());
+        world.locks = vec![held("s1.jsonl.lock", BEGAN)];
+    };
+    check(not_asked, "hold rpc_not_asked");
+    let mut world = hung();
+    world.rpc = Rpc::NotAsked("captured".to_owned());
+    let verdicts = judge_all(&world, &history(), &settings());
+    assert!(verdicts.is_empty(), "nothing shows it alive");
     for fault in RpcFault::ALL {
         let failed = |world: &mut Snapshot| {
             world.rpc = Rpc::Failed(RpcFailure { fault, text: "no".to_owned() });

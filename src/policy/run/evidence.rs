@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Capabilities, Child, Configured, Evidence, LiveLane, Version};
+use crate::model::{Capabilities, Child, Evidence, LiveLane, Version};
 use serde_json::{Value, json};
 
 use super::progress::{last_sign, taken_at};
@@ -79,5 +79,7 @@ fn log(context: Context<'_>, run: &Run<'_>) -> Option<Value> {
 fn itself(context: Context<'_>, locks: bool) -> Option<String> {
     let said = context.snapshot.rpc.answers().and_then(|answers| answers.version);
     let version: Option<Version> = said.or(context.snapshot.gateway.version);
-    version.map(|version| Capabilities::of(version).says_itself(locks, Configured::default()))
+    version.map(|version| {
+        Capabilities::of(version).says_itself(locks, context.snapshot.gateway.configured)
+    })
 }

@@ -37,7 +37,7 @@ pub(in crate::policy) fn hung(
     waits::on_process(context, run, started_at, after)?;
     waits::on_lane(context, reach, run, started_at)?;
     waits::on_task(context, reach, run)?;
-    defers(reach, quiet)?;
+    defers(reach, snapshot.gateway.configured, quiet)?;
     Ok(quiet)
 }
 
@@ -117,8 +117,8 @@ fn silent(context: Context<'_>, run: &Run<'_>, after: Duration) -> Result<Durati
 
 /// The gateway's own deadlines stand, whatever is configured here: those of its recovery, of a
 /// model that says nothing (asked twice), and of a compaction.
-fn defers(reach: &Reach<'_>, quiet: Duration) -> Result<(), HoldReason> {
-    let (facts, configured) = (&reach.facts, Configured::default());
+fn defers(reach: &Reach<'_>, configured: Configured, quiet: Duration) -> Result<(), HoldReason> {
+    let facts = &reach.facts;
     let provider = facts.provider_silence.map_or(Duration::ZERO, |silence| {
         silence.saturating_mul(2).saturating_add(facts.settles_within)
     });

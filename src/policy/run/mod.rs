@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     Field, HoldReason, Lane, LaneStatus, LiveLane, Lock, Payload, ProcessId, RunId, SessionId,
-    SessionKey, Sighting, Snapshot, UnixMillis,
+    SessionKey, Snapshot, UnixMillis,
 };
 
 use super::{Context, Holder, holder};
@@ -51,6 +51,11 @@ impl<'a> Lanes<'a> {
     /// Returns the lanes that anybody calls running, in the order of their keys.
     pub(super) fn running(&self) -> impl Iterator<Item = Run<'a>> {
         self.0.iter().map(|(key, found)| run(key, found)).filter(Run::is_called_running)
+    }
+
+    /// Returns the lanes that the gateway tells of, in the order of their keys.
+    pub(super) fn told(&self) -> impl Iterator<Item = Run<'a>> {
+        self.0.iter().map(|(key, found)| run(key, found)).filter(|run| run.live.is_some())
     }
 
     /// Returns the lane with this key.
@@ -133,13 +138,24 @@ impl<'a> Run<'a> {
         if row.status != LaneStatus::Running || row.ended_at.is_present() {
             return disagree("whether it runs");
         }
-        if differ(row.session_id.as_ref(), live.session_id.as_ref()) {
+        if !self.is_same_session() {
             return disagree("its session");
         }
         if differ(row.started_at.value(), live.started_at) {
             return disagree("when its run began");
         }
         Ok(())
+    }
+
+    /// Returns true unless disk and gateway name different sessions.
+    pub(super) fn is_same_session(&self) -> bool {
+        let on_disk = self.disk.and_then(|lane| lane.row.session_id.as_ref());
+        !differ(on_disk, self.live.and_then(|lane| lane.session_id.as_ref()))
+    }
+
+    /// Returns true if the gateway says that a run of it is active. That it does not proves nothing.
+    pub(super) fn is_said_active(&self) -> bool {
+        self.live.is_some_and(|lane| lane.has_active_run == Some(true))
     }
 
     /// Returns the locks of its transcript.
@@ -194,9 +210,6 @@ fn differ<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
 /// Returns true if the lock is held by that very process.
 pub(super) fn is_held_by(context: Context<'_>, lock: &Lock, gateway: ProcessId) -> bool {
     let Payload::Claim(claim, seen) = lock.payload else { return false };
-    if !matches!(seen, Sighting::Present { id, .. } if id == gateway) {
-        return false;
-    }
     let booted_at = context.snapshot.host.booted_at;
     let steady_since =
         context.history.host.as_ref().map_or(UnixMillis(i64::MAX), |host| host.steady_since);

@@ -4,56 +4,74 @@
 //! lane looks busy for ever; on 2026.3.24 and 2026.4.15 nothing re-derives it, on later versions
 //! only some rows are recovered. What it takes to call a run dead is in [`proof`].
 
+mod ask;
 mod hold;
 mod proof;
+#[cfg(test)]
+mod rpc_tests;
+mod told;
 
 use crate::model::{
-    ActReason, Action, Decision, Evidence, HoldReason, Lane, LaneStatus, Looks, Mode, Policy,
+    ActReason, Action, Decision, Era, Evidence, HoldReason, Lane, LaneStatus, Mode, Policy,
     ProcessId, RowEdit, Snapshot, Subject, SubjectKind, Transcript, UnixMillis, Verdict, Version,
     WriteProtocol,
 };
 
 use super::Context;
 use super::ground::ground;
+use super::ladder;
+use super::run::{Lanes, Run};
 use super::settings::{LaneRepair, Policies, StaleLane};
+use ask::Judged;
 
-/// Judges every lane that says `running`, in the snapshot's order.
-pub(super) fn evaluate(context: Context<'_>, policies: &Policies) -> Vec<Verdict> {
-    let judge = |lane: &Lane| {
-        let rule = policies.stale_lane_for(&lane.key);
-        (rule.mode != Mode::Off).then(|| verdict(context, &rule, lane))
-    };
-    context
-        .snapshot
-        .lanes
-        .iter()
-        .filter(|lane| lane.row.status == LaneStatus::Running)
-        .filter_map(judge)
-        .filter(|verdict| context.wants(verdict))
-        .collect()
+/// Judges every lane that says `running`: rows of files in the snapshot's order, and where rows are
+/// in SQLite what the gateway tells of them, by key.
+pub(super) fn evaluate(
+    context: Context<'_>,
+    policies: &Policies,
+    lanes: &Lanes<'_>,
+) -> Vec<Verdict> {
+    let rule = |key| Some(policies.stale_lane_for(key)).filter(|rule| rule.mode != Mode::Off);
+    let snapshot = context.snapshot;
+    let of_files = snapshot.lanes.iter().filter(|lane| lane.row.status == LaneStatus::Running);
+    let of_files = of_files
+        .filter_map(|lane| Some(verdict(context, &rule(&lane.key)?, lane, lanes.get(&lane.key))));
+    let told = lanes.told().filter(|_| snapshot.gateway.era == Era::Sqlite);
+    let told = told.filter_map(|run| told::verdict(context, &rule(run.key)?, lanes, &run));
+    of_files.chain(told).filter(|verdict| context.wants(verdict)).collect()
 }
 
-fn verdict(context: Context<'_>, rule: &StaleLane, lane: &Lane) -> Verdict {
-    let decision = judge(context, rule, lane).unwrap_or_else(Decision::Hold);
-    let suspect = suspect(context, rule, lane, &decision);
+fn verdict(context: Context<'_>, rule: &StaleLane, lane: &Lane, run: Option<Run<'_>>) -> Verdict {
+    let judged = judge(context, rule, lane, run).unwrap_or_else(Judged::held);
+    let suspect = suspect(context, rule, lane, &judged.decision);
+    let evidence = if suspect || context.explains_healthy {
+        ladder::explain(evidence(context, lane), judged.step.as_ref(), &judged.decision)
+    } else {
+        Evidence::new()
+    };
+    let name = proof::incarnation(lane);
     Verdict {
         policy: Policy::StaleLane,
         subject: Subject { kind: SubjectKind::Lane, id: lane.key.0.clone() },
-        incarnation: proof::incarnation(lane),
-        suspect,
-        looks: Looks::One,
-        decision,
-        evidence: if suspect || context.explains_healthy {
-            evidence(context, lane)
-        } else {
-            Evidence::new()
+        incarnation: match &judged.step {
+            Some(step) => ladder::incarnation(&name, Some(step)),
+            None => name,
         },
+        suspect,
+        looks: judged.looks,
+        decision: judged.decision,
+        evidence,
     }
 }
 
 /// The order of the questions is the order in which their answers help: first what makes any
 /// judgement void, then what the row itself says, then who may still be alive, then the proof.
-fn judge(context: Context<'_>, rule: &StaleLane, lane: &Lane) -> Result<Decision, HoldReason> {
+fn judge(
+    context: Context<'_>,
+    rule: &StaleLane,
+    lane: &Lane,
+    run: Option<Run<'_>>,
+) -> Result<Judged, HoldReason> {
     hold::unreadable(context.snapshot, lane)?;
     let gateway = ground(context)?;
     let started_at = hold::started_at(context.snapshot, lane)?;
@@ -64,18 +82,24 @@ fn judge(context: Context<'_>, rule: &StaleLane, lane: &Lane) -> Result<Decision
     }
     hold::alive(context.snapshot, lane, started_at, rule.after)?;
     hold::resumed(context.snapshot, lane, &gateway, rule.after)?;
-    let reason = proof::proof(context, rule, lane, started_at, &gateway)?;
+    let run = run.filter(|run| run.live.is_some());
+    if run.is_some_and(|run| run.is_said_active()) {
+        return Err(HoldReason::RunActive);
+    }
+    let reason = proof::proof(context, rule, lane, run.as_ref(), started_at, &gateway)?;
+    if !rule.repair.contains(&LaneRepair::Settle) {
+        return ask::instead_of_settling(context, rule, lane, run.as_ref(), reason);
+    }
     let protocol = protocol(context.snapshot.gateway.version);
     hold::unwritable(context.snapshot, lane, protocol)?;
-    if !rule.repair.contains(&LaneRepair::Settle) {
-        return Err(HoldReason::NoRepair);
-    }
     let edit = edit(context.snapshot, lane, protocol, gateway.id);
     let action = Action::Settle(Box::new(edit));
-    Ok(match mode(rule, &reason) {
+    let looks = ask::looks(&reason);
+    let decision = match mode(rule, &reason) {
         Mode::Enforce => Decision::Act(action, reason),
         Mode::Observe | Mode::Off => Decision::Observe(action, reason),
-    })
+    };
+    Ok(Judged { decision, looks, step: None })
 }
 
 /// Silence is the weakest proof: it acts only where the user enforces it by its own name.
@@ -181,7 +205,7 @@ mod tests {
         let policies = Policies { stale_lane: rule, ..sample_policies() };
         let context =
             Context { snapshot: world, history, explains_healthy: true, start_grace: GRACE };
-        let mut verdicts = super::evaluate(context, &policies);
+        let mut verdicts = super::evaluate(context, &policies, &Lanes::of(world));
         assert_eq!(verdicts.len(), 1, "one verdict for one running lane");
         verdicts.remove(0)
     }
@@ -588,7 +612,7 @@ mod tests {
                 explains_healthy: true,
                 start_grace: GRACE,
             };
-            assert!(super::evaluate(context, &policies).is_empty());
+            assert!(super::evaluate(context, &policies, &Lanes::of(&world)).is_empty());
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::model::{
 };
 use crate::policy::Context;
 use crate::policy::clock::STEP;
+use crate::policy::ground::{Reach, reach};
+use crate::policy::run::Run;
 use crate::policy::settings::StaleLane;
 
 /// Returns what proves the run dead, strongest first, or why nothing does.
@@ -18,6 +20,7 @@ pub(super) fn proof(
     context: Context<'_>,
     rule: &StaleLane,
     lane: &Lane,
+    run: Option<&Run<'_>>,
     started_at: UnixMillis,
     gateway: &GatewayProcess,
 ) -> Result<ActReason, HoldReason> {
@@ -27,7 +30,20 @@ pub(super) fn proof(
     if predates(started_at, gateway) {
         return clock_holds(context, gateway).map(|()| ActReason::OlderThanGateway);
     }
+    if reach(context).is_ok_and(|reach| run.is_some_and(|run| is_said_idle(&reach, run))) {
+        return without_task(context, lane).map(|()| ActReason::NoActiveRun);
+    }
     silent(context, rule, lane, started_at)
+}
+
+/// Returns true if the gateway says that no run of the lane is active, and its version knows of all
+/// that the lane may have: 2026.7.1 but for cron, 2026.8.1 and later.
+pub(super) fn is_said_idle(reach: &Reach<'_>, run: &Run<'_>) -> bool {
+    let Ok(live) = run.single() else { return false };
+    live.has_active_run == Some(false)
+        && live.runs.is_empty()
+        && run.is_same_session()
+        && reach.facts.proves_idle(run.key)
 }
 
 /// Returns true if the run began before the process that should be running it, as far as the
@@ -82,16 +98,21 @@ fn silent(
     if let Some((id, _)) = younger {
         return Err(HoldReason::ChildYounger { id: *id });
     }
+    without_task(context, lane)?;
+    lasting(context, rule, lane)
+}
+
+fn without_task(context: Context<'_>, lane: &Lane) -> Result<(), HoldReason> {
+    let snapshot = context.snapshot;
     match &snapshot.task_lanes {
-        Some(lanes) if lanes.contains(&lane.key) => return Err(HoldReason::TaskActive),
-        Some(_) => {}
+        Some(lanes) if lanes.contains(&lane.key) => Err(HoldReason::TaskActive),
+        Some(_) => Ok(()),
         None => {
             let reason = snapshot.gap(Source::Tasks).map_or("not read", |gap| gap.reason.as_str());
             let source = Source::Tasks.name();
-            return Err(HoldReason::Gap { source, reason: reason.to_owned() });
+            Err(HoldReason::Gap { source, reason: reason.to_owned() })
         }
     }
-    lasting(context, rule, lane)
 }
 
 /// Silence counts from the first look at this very state; any growth starts it anew.

@@ -12,7 +12,7 @@ use crate::capture::Capture;
 /// A source file, and its tests of reasons that no look at a captured state can give.
 type Elsewhere = (&'static str, &'static [(&'static str, &'static str)]);
 
-const ELSEWHERE: [Elsewhere; 6] = [
+const ELSEWHERE: [Elsewhere; 11] = [
     (
         // A pid that was given to another process: a process table of our own making.
         "tests/it/scenario/dead_lock.rs",
@@ -66,6 +66,58 @@ const ELSEWHERE: [Elsewhere; 6] = [
         ],
     ),
     (
+        // What a live gateway says over its RPC: a captured state has no gateway to ask.
+        "src/policy/stale_lane/rpc_tests.rs",
+        &[
+            ("given_up", "what_recovery_has_given_up_is_continued_where_the_user_wants_that"),
+            (
+                "no_active_run",
+                "what_the_gateway_knows_of_no_run_is_reset_where_the_user_wants_that",
+            ),
+            ("run_active", "a_run_of_which_the_gateway_knows_is_left_alone"),
+            ("starved", "what_waits_for_the_place_of_another_is_not_reset_but_told_of_it"),
+            ("tombstoned", "what_recovery_has_given_up_is_continued_where_the_user_wants_that"),
+        ],
+    ),
+    (
+        "src/policy/hung_lane/tests.rs",
+        &[
+            (
+                "child_active",
+                "an_agent_at_work_is_progress_and_so_is_one_that_is_not_known_to_idle",
+            ),
+            ("gateway_recovers", "the_gateway_has_its_own_time_first_whatever_is_configured"),
+            ("may_compact", "the_gateway_has_its_own_time_first_whatever_is_configured"),
+            ("no_progress", "a_run_that_is_alive_and_still_is_ended"),
+            ("not_alive", "a_run_must_be_proven_alive"),
+            ("rpc_disagrees", "disk_and_gateway_must_mean_the_same_run"),
+            ("rpc_unavailable", "nothing_is_judged_without_an_answer"),
+            ("unheard", "without_a_transcript_silence_is_only_as_long_as_somebody_listened"),
+            ("version_unknown", "a_version_that_was_not_run_is_never_acted_on"),
+            ("version_untested", "a_version_that_was_not_run_is_never_acted_on"),
+            ("waits_for_child", "a_run_may_wait_for_a_lane_that_it_spawned"),
+        ],
+    ),
+    (
+        "src/policy/held_lock/tests.rs",
+        &[
+            ("behind_older_lock", "of_several_locks_the_oldest_is_the_root_cause_and_goes_first"),
+            ("held_too_long", "the_run_for_which_a_lock_is_held_too_long_is_ended"),
+            ("lane_unknown", "a_lock_of_no_one_lane_touches_none"),
+        ],
+    ),
+    (
+        "src/policy/ladder/tests.rs",
+        &[
+            ("ladder_done", "begins_with_the_first_that_helps_and_goes_on_once_that_did_not"),
+            (
+                "lock_beside_reset",
+                "a_reset_waits_for_the_lock_where_it_would_empty_the_conversation",
+            ),
+            ("run_unknown", "an_abort_names_its_run_or_it_is_known_why_not"),
+        ],
+    ),
+    (
         // A moment between two looks of the gateway, or an owner that closed its ends and lives.
         "src/policy/process/tests/orphan.rs",
         &[
@@ -78,6 +130,23 @@ const ELSEWHERE: [Elsewhere; 6] = [
         // Said at the first look only.
         "src/policy/process/tests/others.rs",
         &[("not_idle", "a_leak_is_ended_only_where_it_is_ours_idle_and_long_closed")],
+    ),
+    (
+        // What must last to be said, and a gateway that answers.
+        "src/policy/gateway_health/tests.rs",
+        &[
+            ("cannot_ask", "every_refusal_has_its_next_step_and_says_what_is_off"),
+            ("crash_loop", "a_fourth_start_in_a_quarter_of_an_hour_is_a_loop"),
+            ("duplicate_gateways", "two_gateways_are_named_once_they_stay"),
+            ("event_loop_late", "a_busy_event_loop_without_delay_is_at_work"),
+            ("is_deaf", "deaf_needs_three_looks_and_its_time"),
+            ("is_down", "a_gateway_that_restarts_in_time_was_never_down"),
+            ("is_stopped", "a_stopped_gateway_is_stopped_and_not_deaf"),
+            ("memory_grows", "memory_and_zombies_are_said_beyond_their_limits"),
+            ("not_for_long", "a_gateway_that_restarts_in_time_was_never_down"),
+            ("not_listening", "a_gateway_that_lives_and_listens_on_nothing_is_said"),
+            ("zombie_children", "memory_and_zombies_are_said_beyond_their_limits"),
+        ],
     ),
     (
         // What clawarden remembers; a captured state has nothing of that.
@@ -136,7 +205,10 @@ fn each_policy_finds_something_on_a_captured_state() {
     let attached = Capture::new("2026.4.15-acp-attached");
     attached.configure("policies: { runaway_agent: { memory: 256MiB } }");
     finding.extend(policies(&attached, "observe"));
-    let all: BTreeSet<String> = Policy::ALL.iter().map(|policy| policy.name().to_owned()).collect();
+    // What a gateway must be asked for, or watched for, no captured state can show.
+    let needs_a_gateway = [Policy::HeldLock, Policy::HungLane, Policy::GatewayHealth];
+    let all = Policy::ALL.iter().filter(|policy| !needs_a_gateway.contains(policy));
+    let all: BTreeSet<String> = all.map(|policy| policy.name().to_owned()).collect();
     assert_eq!(finding, all);
 }
 

@@ -14,6 +14,8 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
         &[
             "hold holder_alive 26699f40-6bfd-4761-90ee-714c026735f2.jsonl.lock",
             "hold lane_locked agent:main:main",
+            "hold rpc_not_asked 26699f40-6bfd-4761-90ee-714c026735f2.jsonl.lock",
+            "hold judged_elsewhere agent:main:main",
         ],
     ),
     (
@@ -143,6 +145,8 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold holder_alive 9d4b1a4d-31b3-4500-8612-2cc445040d74.jsonl.lock",
             "act holder_dead dead-38e23391-dc8d-459c-a68e-d02ada031935.jsonl.lock",
             "hold lane_locked agent:main:live-hung",
+            "hold rpc_not_asked 9d4b1a4d-31b3-4500-8612-2cc445040d74.jsonl.lock",
+            "hold judged_elsewhere agent:main:live-hung",
         ],
     ),
     (
@@ -181,6 +185,8 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold holder_alive 08dc6085-8389-47ce-9891-6dce71eca195.jsonl.lock",
             "act holder_dead dead-76e1635a-c16e-42f5-9a0f-f0592804c5c1.jsonl.lock",
             "hold lane_locked agent:main:live-hung",
+            "hold rpc_not_asked 08dc6085-8389-47ce-9891-6dce71eca195.jsonl.lock",
+            "hold judged_elsewhere agent:main:live-hung",
         ],
     ),
     ("2026.9.6-after-kill9", "down sqlite null", &[]),
@@ -237,8 +243,12 @@ fn each_state_is_reported_word_for_word() {
 fn what_is_healthy_is_left_out_unless_asked_for() {
     let capture = Capture::new("2026.4.15-a0-hung-live");
     let (all, some) = (capture.json(&["plan", "--all"]), capture.json(&["plan"]));
-    assert_eq!(verdicts(&all).len(), 2);
-    assert_eq!(verdicts(&some), ["hold lane_locked agent:main:main"], "old, so worth a line");
+    assert_eq!(verdicts(&all).len(), 4);
+    let worth_a_line = [
+        "hold lane_locked agent:main:main",
+        "hold rpc_not_asked 26699f40-6bfd-4761-90ee-714c026735f2.jsonl.lock",
+    ];
+    assert_eq!(verdicts(&some), worth_a_line);
     // Six minutes into its run it is not.
     let mut young = capture.command(&["plan", "--json"]);
     young.env("CLAWARDEN_NOW", "2026-11-20T07:28:00Z");

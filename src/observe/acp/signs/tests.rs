@@ -30,6 +30,7 @@ fn origin(place: Place) -> Origin {
         instance_id: None,
         is_cli: false,
         shell: None,
+        is_claude_tool: false,
         entrypoint: None,
         place,
     }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::super::Facts;
+use super::super::{Activity, Ask, Facts};
 use super::files::Directory;
 use super::link::link;
 use super::namespace::{Links, Own};
 use super::stdio::Sockets;
-use super::{control_group, facts, shell, stdio};
+use super::{activity, control_group, facts, shell, stdio};
 use crate::model::Stdio;
 
 /// The table that is looked into, held open.
@@ -54,6 +54,10 @@ impl Inspection<'_> {
         }
     }
 
+    pub(in super::super) fn activity(&self) -> io::Result<Activity> {
+        activity::activity(self.process()?, self.pid)
+    }
+
     pub(in super::super) fn cwd(&self) -> io::Result<PathBuf> {
         link(self.process()?, "cwd")
     }
@@ -62,9 +66,9 @@ impl Inspection<'_> {
         control_group::control_group(self.process()?, self.pid)
     }
 
-    pub(in super::super) fn stdio(&self, sockets: &Sockets, asks_pipes: bool) -> Stdio {
+    pub(in super::super) fn stdio(&self, sockets: &Sockets, ask: Ask) -> Stdio {
         let at = self.at.as_ref().map(|(table, process)| (*table, process));
-        stdio::stdio(at.map_err(|errno| *errno), self.of.is_live, sockets, asks_pipes)
+        stdio::stdio(at.map_err(|errno| *errno), self.of.is_live, sockets, ask)
     }
 
     pub(in super::super) fn has_our_namespace(&self) -> bool {

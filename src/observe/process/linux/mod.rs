@@ -1,5 +1,6 @@
 //! Linux: `/proc`, and pidfds where a number must mean one process.
 
+mod activity;
 mod claimants;
 mod control_group;
 mod environ;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::Facts;
+use super::super::{Activity, Ask, Facts};
 use super::program::{control_group, cwd, facts, is_tool_shell};
 use super::stdio::{Sockets, stdio};
 use crate::model::Stdio;
@@ -37,6 +37,12 @@ impl Inspection<'_> {
         facts(&self.of.root, self.of.is_live, self.pid)
     }
 
+    /// What is read and written is counted for disks only, which says nothing of the rest.
+    pub(in super::super) fn activity(&self) -> io::Result<Activity> {
+        let facts = self.facts()?;
+        Ok(Activity { id: facts.id, has_ended: facts.has_ended, cpu: facts.cpu, io: None })
+    }
+
     pub(in super::super) fn cwd(&self) -> io::Result<PathBuf> {
         cwd(&self.of.root, self.pid)
     }
@@ -45,8 +51,8 @@ impl Inspection<'_> {
         control_group(&self.of.root, self.pid)
     }
 
-    pub(in super::super) fn stdio(&self, sockets: &Sockets, asks_pipes: bool) -> Stdio {
-        stdio(&self.of.root, self.of.is_live, self.pid, sockets, asks_pipes)
+    pub(in super::super) fn stdio(&self, sockets: &Sockets, ask: Ask) -> Stdio {
+        stdio(&self.of.root, self.of.is_live, self.pid, sockets, ask)
     }
 
     pub(in super::super) fn has_our_namespace(&self) -> bool {

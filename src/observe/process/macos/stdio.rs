@@ -4,6 +4,7 @@ use std::path::Path;
 
 use libproc::file_info::ProcFDType;
 
+use super::super::Ask;
 use super::super::darwin::descriptor::{closed, file, pipe, unreadable};
 use super::super::darwin::socket::socket;
 use super::descriptors::{File, Pipe, Socket, list, read};
@@ -29,13 +30,7 @@ impl Sockets {
     }
 }
 
-pub(super) fn stdio(
-    _root: &Path,
-    is_live: bool,
-    pid: i32,
-    _sockets: &Sockets,
-    _asks_pipes: bool,
-) -> Stdio {
+pub(super) fn stdio(_root: &Path, is_live: bool, pid: i32, _sockets: &Sockets, _ask: Ask) -> Stdio {
     let listed = if is_live { list(pid) } else { Err(super::on_linux_only("the descriptors")) };
     match listed {
         Ok(listed) => Stdio { input: end(pid, 0, &listed), output: end(pid, 1, &listed) },

@@ -17,7 +17,7 @@ use super::*;
 fn look(child: &Sleeper) -> Stdio {
     let table = live();
     let sockets = table.sockets();
-    let stdio = table.inspector().process(child.pid()).stdio(&sockets, true);
+    let stdio = table.inspector().process(child.pid()).stdio(&sockets, Ask::Pipes);
     assert_eq!(sockets.gap(), None);
     stdio
 }
@@ -159,20 +159,20 @@ fn a_pipe_is_not_opened_unless_that_is_asked_for() {
     drop((input, output));
     becomes(&child, Contact::Lost);
     let table = live();
-    let stdio = table.inspector().process(child.pid()).stdio(&table.sockets(), false);
+    let stdio = table.inspector().process(child.pid()).stdio(&table.sockets(), Ask::Sockets);
     assert!(matches!(&stdio.input.what, EndKind::Pipe { .. }));
     assert_eq!(stdio.contact(), Contact::Unknown);
 }
 
 #[test]
 fn pipes_are_judged_even_where_sockets_are_refused() {
-    let (its_input, _input) = std::io::pipe().unwrap();
-    let (_other, its_output) = pair();
+    let (_other, its_input) = pair();
+    let (_output, its_output) = std::io::pipe().unwrap();
     let child = Sleeper::with(its_input, its_output);
     let sockets = Sockets::opened_by(|| Err(Errno::AFNOSUPPORT.into()));
-    let stdio = live().inspector().process(child.pid()).stdio(&sockets, true);
-    assert_eq!(stdio.input.peer, Peer::Alive);
-    assert!(matches!(stdio.output.peer, Peer::Unknown(_)));
+    let stdio = live().inspector().process(child.pid()).stdio(&sockets, Ask::Pipes);
+    assert!(matches!(stdio.input.peer, Peer::Unknown(_)));
+    assert_eq!(stdio.output.peer, Peer::Alive);
     assert!(sockets.gap().is_some());
 }
 

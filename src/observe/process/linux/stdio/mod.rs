@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
+use super::super::Ask;
 use super::files::Directory;
 use super::listener::socket_inode;
 use super::stat::{STAT_BYTES_MAX, Stat};
@@ -45,7 +46,7 @@ struct Subject<'a> {
     process: &'a Directory,
     is_live: bool,
     sockets: &'a Sockets,
-    asks_pipes: bool,
+    ask: Ask,
 }
 
 /// Looks at a process in its table, both of which are held, or could not be opened.
@@ -53,12 +54,15 @@ pub(super) fn stdio(
     at: Result<(&Directory, &Directory), Errno>,
     is_live: bool,
     sockets: &Sockets,
-    asks_pipes: bool,
+    ask: Ask,
 ) -> Stdio {
     match at {
         Ok((table, process)) => {
-            let subject = Subject { table, process, is_live, sockets, asks_pipes };
-            Stdio { input: subject.end(Stream::Input), output: subject.end(Stream::Output) }
+            let subject = Subject { table, process, is_live, sockets, ask };
+            let input = subject.end(Stream::Input);
+            // One end keeps contact, and a question to the kernel costs more than all the rest.
+            let ask = if input.peer == Peer::Alive { Ask::Nobody } else { ask };
+            Stdio { input, output: Subject { ask, ..subject }.end(Stream::Output) }
         }
         Err(errno) => Stdio { input: unreadable(errno), output: unreadable(errno) },
     }
@@ -76,6 +80,9 @@ impl Subject<'_> {
         };
         let what = kind(link);
         let peer = match &what {
+            EndKind::Socket { .. } | EndKind::Pipe { .. } if self.ask == Ask::Nobody => {
+                unknown("not asked, as the answer would decide nothing")
+            }
             EndKind::Socket { inode } => self.sockets.peer(*inode),
             EndKind::Pipe { inode } => self.pipe(stream, *inode),
             EndKind::Terminal(_) => unknown("it is a terminal"),
@@ -86,7 +93,7 @@ impl Subject<'_> {
     }
 
     fn pipe(&self, stream: Stream, inode: u64) -> Peer {
-        if !self.asks_pipes {
+        if self.ask != Ask::Pipes {
             return unknown("the pipe was not opened to ask");
         }
         if !self.is_live {
@@ -173,34 +180,55 @@ mod tests {
         captured
     }
 
-    fn look(captured: &Captured, asks_pipes: bool) -> Stdio {
+    fn look(captured: &Captured, ask: Ask) -> Stdio {
         let sockets = Sockets::new(captured.root(), false);
         let table = Directory::open(captured.root()).unwrap();
         let process = table.process(9);
         let at = process.as_ref().map(|process| (&table, process)).map_err(|errno| *errno);
-        stdio(at, false, &sockets, asks_pipes)
+        stdio(at, false, &sockets, ask)
     }
 
     #[test]
     fn a_capture_tells_who_had_the_other_ends() {
         let captured = captured("socket:[5]", "pipe:[6]");
-        assert_eq!(look(&captured, true).contact(), Contact::Unknown, "no answers");
+        assert_eq!(look(&captured, Ask::Pipes).contact(), Contact::Unknown, "no answers");
         captured.file("sockets", b"5 dead\n6 dead\n");
-        assert_eq!(look(&captured, true).contact(), Contact::Lost);
-        assert_eq!(look(&captured, false).contact(), Contact::Unknown, "the pipe is not asked");
+        assert_eq!(look(&captured, Ask::Pipes).contact(), Contact::Lost);
+        assert_eq!(
+            look(&captured, Ask::Sockets).contact(),
+            Contact::Unknown,
+            "the pipe is not asked"
+        );
         captured.file("sockets", b"5 dead\n6 alive\n");
-        assert_eq!(look(&captured, true).contact(), Contact::Kept);
+        assert_eq!(look(&captured, Ask::Pipes).contact(), Contact::Kept);
         captured.file("sockets", b"6 dead\n");
-        let stdio = look(&captured, true);
+        let stdio = look(&captured, Ask::Pipes);
         assert_eq!(stdio.contact(), Contact::Unknown);
         assert_eq!(stdio.input.what, EndKind::Socket { inode: 5 });
+    }
+
+    #[test]
+    fn nobody_is_asked_what_decides_nothing() {
+        let captured = captured("socket:[5]", "socket:[6]");
+        captured.file("sockets", b"5 alive\n6 dead\n");
+        let peers = |ask| {
+            let Stdio { input, output } = look(&captured, ask);
+            let is_unknown = [&input, &output].map(|end| matches!(end.peer, Peer::Unknown(_)));
+            assert_eq!(input.what, EndKind::Socket { inode: 5 });
+            assert_eq!(output.what, EndKind::Socket { inode: 6 });
+            is_unknown
+        };
+        assert_eq!(peers(Ask::Sockets), [false, true], "contact is kept");
+        assert_eq!(peers(Ask::Nobody), [true, true]);
+        captured.file("sockets", b"5 dead\n6 alive\n");
+        assert_eq!(peers(Ask::Sockets), [false, false]);
     }
 
     #[test]
     fn names_and_terminals_prove_nothing_whatever_a_capture_says() {
         let captured = captured("/dev/null", "/dev/pts/3");
         captured.file("sockets", b"0 dead\n");
-        let stdio = look(&captured, true);
+        let stdio = look(&captured, Ask::Pipes);
         assert_eq!(stdio.input.what, EndKind::Named("/dev/null".into()));
         assert_eq!(stdio.output.what, EndKind::Terminal("/dev/pts/3".into()));
         assert_eq!(stdio.contact(), Contact::Unknown);
@@ -210,10 +238,10 @@ mod tests {
     fn a_missing_descriptor_is_closed_only_of_a_process_that_runs() {
         let captured = Captured::new();
         captured.process(9, 1, 5, b"x");
-        assert_eq!(look(&captured, true).input.what, EndKind::Closed);
+        assert_eq!(look(&captured, Ask::Pipes).input.what, EndKind::Closed);
         captured.state(9, 'Z', 1, 5);
-        assert!(matches!(look(&captured, true).input.what, EndKind::Unreadable(_)));
+        assert!(matches!(look(&captured, Ask::Pipes).input.what, EndKind::Unreadable(_)));
         captured.without(9);
-        assert!(matches!(look(&captured, true).output.what, EndKind::Unreadable(_)));
+        assert!(matches!(look(&captured, Ask::Pipes).output.what, EndKind::Unreadable(_)));
     }
 }
