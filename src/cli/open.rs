@@ -8,7 +8,7 @@ use crate::act::Reach;
 use crate::clock::{Clock, FROZEN};
 use crate::config::{self, Loaded};
 use crate::exit::Exit;
-use crate::gateway::{Link, LinkSettings};
+use crate::gateway::{Bounds, Link, LinkSettings};
 use crate::journal::{self, Instance, Journal};
 use crate::model::{ProcessId, SessionKey, Sighting, UnixMillis};
 use crate::observe::files::Keep;
@@ -139,6 +139,7 @@ impl Setup {
             state_dir: self.install.state_dir.clone(),
             stays: ear == Ear::Listens,
             clock: self.clock,
+            bounds: Bounds::default(),
             is_right: Arc::new(move |process, port| owns_listener(&proc_root, process, port)),
         })
     }

@@ -1,7 +1,5 @@
 //! Requests that change something: what is sent, and what comes back.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -10,10 +8,6 @@ use super::speak::{Call, Reply, Scope};
 use crate::format::Loose;
 use crate::model::{RunId, SessionId, SessionKey, Version};
 
-/// Every request that changes something is answered within a second on an idle gateway.
-const WITHIN: Duration = Duration::from_secs(15);
-/// A reset took up to 24.8 s on 2026.4.15, whose hook asks the hung model for a name.
-const RESET_WITHIN: Duration = Duration::from_secs(30);
 /// The first version that compares the conversation before it resets it; earlier ones refuse the
 /// parameter.
 const COMPARES_SESSION: Version = Version::new(2026, 9, 6);
@@ -41,18 +35,6 @@ pub(super) fn scope(call: &Call) -> Scope {
             Scope::Write
         }
         Call::Reset { .. } | Call::Tell { .. } => Scope::Admin,
-    }
-}
-
-/// How long its answer may take.
-pub(super) fn within(call: &Call) -> Duration {
-    match call {
-        Call::Reset { .. } => RESET_WITHIN,
-        Call::Abort { .. }
-        | Call::Steer { .. }
-        | Call::Recover { .. }
-        | Call::New { .. }
-        | Call::Tell { .. } => WITHIN,
     }
 }
 
@@ -147,5 +129,48 @@ impl Named {
             run_id: name(inner.run_id),
             status: name(inner.status),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(call: &Call, version: Version, asked: &str) {
+        let (method, params) = request(call, Some(version));
+        assert_eq!(format!("{method} {}", serde_json::to_string(&params).unwrap()), asked);
+    }
+
+    #[test]
+    fn only_parameters_that_the_version_knows_are_sent() {
+        let (old, new) = (Version::new(2026, 7, 1), Version::new(2026, 9, 6));
+        let reset = Call::Reset { key: "k".into(), expected_session: Some("s".into()) };
+        check(&reset, old, r#"sessions.reset {"key":"k"}"#);
+        check(&reset, new, r#"sessions.reset {"key":"k","expectedSessionId":"s"}"#);
+        let abort = Call::Abort { key: "k".into(), run: Some(RunId("r".to_owned())) };
+        check(&abort, old, r#"sessions.abort {"key":"k","runId":"r"}"#);
+        check(&Call::New { key: "k".into() }, old, r#"sessions.send {"key":"k","message":"/new"}"#);
+        let tell = Call::Tell { key: "k".into(), text: "t".to_owned() };
+        check(&tell, old, r#"chat.inject {"sessionKey":"k","message":"t"}"#);
+        assert!(!serde_json::to_string(&request(&reset, None).1).unwrap().contains("expected"));
+    }
+
+    #[test]
+    fn a_recovered_session_is_told_by_its_new_key() {
+        let text = r#"{"ok":true,"key":"agent:main:dashboard:1","sessionId":"s",
+            "continuation":{"status":"started","runId":"r"}}"#;
+        let raw: &RawValue = serde_json::from_str(text).unwrap();
+        let reply = reply(&Call::Recover { key: "k".into() }, raw).unwrap();
+        assert_eq!(reply.successor, Some("agent:main:dashboard:1".into()));
+        assert_eq!((reply.run, reply.session_id), (Some(RunId("r".to_owned())), Some("s".into())));
+    }
+
+    #[test]
+    fn an_abort_of_nothing_names_no_run() {
+        let text = r#"{"ok":true,"abortedRunId":null,"status":"no-active-run","extra":{}}"#;
+        let raw: &RawValue = serde_json::from_str(text).unwrap();
+        let reply = reply(&Call::Abort { key: "k".into(), run: None }, raw).unwrap();
+        assert_eq!((reply.status.as_deref(), reply.run), (Some("no-active-run"), None));
     }
 }

@@ -24,9 +24,6 @@ use crate::model::RpcFault;
 /// it sends. 10,000 lanes of 2026.9.6 have 17 MiB.
 const FRAME_BYTES_MAX: usize = 32 << 20;
 const READ_BUFFER_BYTES: usize = 32 << 10;
-/// How long TCP, TLS, the upgrade and the challenge may take: a live gateway says it in 10 ms, a busy
-/// one within seconds, a stopped one never.
-const CHALLENGE_WITHIN: Duration = Duration::from_secs(6);
 
 /// An event, as far as it is looked at.
 pub(super) struct Heard<'a> {
@@ -44,19 +41,22 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// Connects, as often as the gateway asks to be asked again, until `deadline`.
+    /// Connects, as often as the gateway asks to be asked again, until `deadline`. One that says nothing
+    /// for `patience` is deaf.
     pub(super) async fn open(
         target: &Target,
         device: &Device,
         scope: Scope,
+        patience: Duration,
         deadline: Instant,
     ) -> Result<Conversation, Fault> {
         let mut pause = Duration::ZERO;
         loop {
-            let fault = match Conversation::open_once(target, device, scope, deadline).await {
-                Ok(conversation) => return Ok(conversation),
-                Err(fault) => fault,
-            };
+            let fault =
+                match Conversation::open_once(target, device, scope, patience, deadline).await {
+                    Ok(conversation) => return Ok(conversation),
+                    Err(fault) => fault,
+                };
             let Some(retry_after) = fault.retry_after else { return Err(fault) };
             pause = retry_after.max(pause * 2);
             if Instant::now() + pause >= deadline {
@@ -70,10 +70,11 @@ impl Conversation {
         target: &Target,
         device: &Device,
         scope: Scope,
+        patience: Duration,
         deadline: Instant,
     ) -> Result<Conversation, Fault> {
         let url = &target.url;
-        let challenge_by = deadline.min(Instant::now() + CHALLENGE_WITHIN);
+        let challenge_by = deadline.min(Instant::now() + patience);
         let opened = timeout_at(challenge_by, async {
             let mut socket = upgrade(target).await?;
             let challenge = challenged(&mut socket, url).await?;

@@ -164,7 +164,9 @@ fn kind(code: &str, detail: &str, message: &str) -> RpcFault {
         // Up to 2026.5.7 without a code of its own.
         _ if message.starts_with("protocol mismatch") => RpcFault::ProtocolMismatch,
         _ if message.contains("pairing required") => RpcFault::PairingRequired,
-        // `unauthorized` alone is what `sessions.abort` says of a run that is not its own (#111887).
+        // What `sessions.abort` and `sessions.steer` say, on every version, of a run that another client
+        // began: only an admin may end it. Also of an embedded run of a subagent (#111887).
+        _ if message == "unauthorized" => RpcFault::MissingScope,
         _ if message.starts_with("unauthorized:") => RpcFault::Unauthorized,
         _ if message.starts_with("unknown method") || message.starts_with("invalid ") => {
             RpcFault::Unsupported
@@ -244,7 +246,7 @@ mod tests {
             r#"{"code":"INVALID_REQUEST","message":"Session k changed before reset. Retry.","details":{"reason":"session-changed"}}"#,
             Refusal,
         );
-        check(r#"{"code":"INVALID_REQUEST","message":"unauthorized"}"#, Refusal);
+        check(r#"{"code":"INVALID_REQUEST","message":"unauthorized"}"#, MissingScope);
     }
 
     #[test]

@@ -55,6 +55,9 @@ struct Envelope<'a> {
 
 /// Reads one frame; `None` if it is no JSON object.
 pub(super) fn read(text: &str) -> Option<Frame<'_>> {
+    if !text.starts_with('{') {
+        return None;
+    }
     let frame: Envelope<'_> = serde_json::from_str(text).ok()?;
     Some(match frame.r#type.text().as_deref() {
         Some("res") => {

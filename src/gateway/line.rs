@@ -61,7 +61,7 @@ impl Line {
         deadline: Instant,
     ) -> Result<Line, Fault> {
         let target = &aim.target;
-        let conversation = Conversation::open(target, device, Scope::Read, deadline).await?;
+        let conversation = settings.open(target, device, Scope::Read, deadline).await?;
         is_right(settings, &target.url, aim.process)?;
         if conversation.hello().has_scope == Some(false) {
             let text = "the gateway gives the credentials no operator.read".to_owned();

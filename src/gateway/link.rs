@@ -10,10 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
-use super::call::within;
+use super::conversation::Conversation;
+use super::device::Device;
+use super::fault::Fault;
 use super::keeper::{Aim, Command, Keeper};
-use super::speak::{Call, CallError, Hear, Reply, Speak};
+use super::speak::{Call, CallError, Hear, Reply, Scope, Speak};
 use super::target::Target;
 use crate::clock::Clock;
 use crate::model::{EventLoop, LiveLane, ProcessId, Rpc, RpcFailure, RpcFault};
@@ -37,6 +40,42 @@ pub struct LinkSettings {
     pub clock: Clock,
     /// Whether the other end is the process that was identified.
     pub is_right: Arc<IsRight>,
+    /// How long everything may take.
+    pub bounds: Bounds,
+}
+
+/// How long the parts of a conversation may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// TCP, TLS, the upgrade and the challenge: a live gateway says it in 10 ms, a busy one within
+    /// seconds, a stopped one never.
+    pub challenge: Duration,
+    /// Anything that only looks, with its connection.
+    pub look: Duration,
+    /// Anything that changes something, with its connection: within a second on an idle gateway.
+    pub call: Duration,
+    /// A reset: up to 24.8 s on 2026.4.15, whose hook asks the hung model for a name.
+    pub reset: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        let seconds = Duration::from_secs;
+        Bounds { challenge: seconds(6), look: seconds(15), call: seconds(15), reset: seconds(30) }
+    }
+}
+
+impl LinkSettings {
+    /// Opens a conversation within the bounds.
+    pub(super) async fn open(
+        &self,
+        target: &Target,
+        device: &Device,
+        scope: Scope,
+        deadline: Instant,
+    ) -> Result<Conversation, Fault> {
+        Conversation::open(target, device, scope, self.bounds.challenge, deadline).await
+    }
 }
 
 /// A handle of the thread that speaks with the gateway. Dropped, it hangs up.
@@ -47,8 +86,6 @@ pub struct Link {
     wake: Arc<Notify>,
 }
 
-/// How long the answer to any request that only looks may take.
-const LOOK_WITHIN: Duration = Duration::from_secs(15);
 /// How much longer than the conversation itself its thread is waited for.
 const SLACK: Duration = Duration::from_secs(3);
 /// More than a pass ever has under way.
@@ -79,12 +116,8 @@ impl Link {
             Err(failure) => return Rpc::Failed(failure.clone()),
         };
         let aim = Aim { target, process };
-        let answer = self.ask(LOOK_WITHIN, |reply| Command::Look {
-            aim,
-            is_fresh,
-            within: LOOK_WITHIN,
-            reply,
-        });
+        let within = self.settings.bounds.look;
+        let answer = self.ask(within, |reply| Command::Look { aim, is_fresh, within, reply });
         answer.unwrap_or_else(Rpc::Failed)
     }
 
@@ -138,14 +171,14 @@ impl Hear for Link {
         self.target = target;
     }
 
-    /// Takes 15 s at the longest.
+    /// Takes [`Bounds::look`] at the longest.
     fn hear(&self, process: ProcessId) -> Rpc {
         self.look(process, false)
     }
 
     fn event_loop(&self) -> Result<Option<EventLoop>, RpcFailure> {
         let target = self.target.clone()?;
-        self.ask(LOOK_WITHIN, |reply| Command::Ready { target, reply })?
+        self.ask(self.settings.bounds.look, |reply| Command::Ready { target, reply })?
     }
 }
 
@@ -164,7 +197,14 @@ impl Speak for Link {
         let aim = Aim { target, process };
         let call = call.clone();
         let (reply, answer) = sync_channel(1);
-        let within = within(&call);
+        let within = match call {
+            Call::Reset { .. } => self.settings.bounds.reset,
+            Call::Abort { .. }
+            | Call::Steer { .. }
+            | Call::Recover { .. }
+            | Call::New { .. }
+            | Call::Tell { .. } => self.settings.bounds.call,
+        };
         let sender = self.sender().map_err(certain)?;
         sender
             .try_send(Command::Call { aim, call, within, reply })

@@ -8,6 +8,8 @@ mod conversation;
 mod device;
 mod encode;
 mod errand;
+#[cfg(test)]
+mod fake;
 mod fault;
 mod frame;
 mod hello;
@@ -18,10 +20,14 @@ mod link;
 mod list;
 mod pinned;
 mod ready;
+#[cfg(test)]
+mod replay;
 mod socket;
 mod speak;
 mod target;
+#[cfg(test)]
+mod tests;
 
-pub use link::{IsRight, Link, LinkSettings};
+pub use link::{Bounds, IsRight, Link, LinkSettings};
 pub use speak::{Call, CallError, Hear, Reply, Scope, Speak};
 pub use target::{Credentials, Pin, Secret, Target};

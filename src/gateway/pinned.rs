@@ -111,3 +111,112 @@ impl ServerCertVerifier for Exactly {
         self.algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+    use super::*;
+    use crate::gateway::Hear as _;
+    use crate::gateway::fake::{GATEWAY, link};
+    use crate::gateway::{Credentials, Target};
+    use crate::model::Rpc;
+
+    struct Made {
+        der: Vec<u8>,
+        key: Vec<u8>,
+        pem: String,
+    }
+
+    fn made() -> Made {
+        let made = rcgen::generate_simple_self_signed(["openclaw-gateway".to_owned()]).unwrap();
+        let (der, pem) = (made.cert.der().to_vec(), made.cert.pem());
+        Made { der, key: made.signing_key.serialize_der(), pem }
+    }
+
+    /// Answers with HTTP over TLS as the holder of `shown`; returns its URL.
+    fn server(shown: &Made) -> String {
+        let certificate = CertificateDer::from(shown.der.clone());
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(shown.key.clone()));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
+        let url = format!("wss://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = StreamOwned::new(connection, stream.unwrap());
+                if stream.read(&mut [0; 1024]).is_ok() {
+                    let body = "{\"ready\":true,\"eventLoop\":{\"degraded\":true,\"delayP99Ms\":2,\"delayMaxMs\":3}}";
+                    let _ = write!(stream, "HTTP/1.1 200 OK\r\n\r\n{body}");
+                    stream.conn.send_close_notify();
+                    let _ = stream.flush();
+                }
+            }
+        });
+        url
+    }
+
+    fn pinned(url: &str, path: &Path, content: &[u8]) -> Target {
+        std::fs::write(path, content).unwrap();
+        let pin = Some(Pin { path: path.to_owned() });
+        Target { url: url.to_owned(), credentials: Credentials::None, pin }
+    }
+
+    #[test]
+    fn the_pinned_certificate_is_accepted_as_pem_and_as_der_and_no_other_is() {
+        let (own, other) = (made(), made());
+        let url = server(&own);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cert.pem");
+        for content in [own.pem.as_bytes(), &own.der[..]] {
+            let (link, _folder) = link(pinned(&url, &path, content), false);
+            assert!(link.event_loop().unwrap().unwrap().is_degraded);
+        }
+        let (link, _folder) = link(pinned(&url, &path, other.pem.as_bytes()), false);
+        assert_eq!(link.event_loop().unwrap_err().fault, RpcFault::WrongGateway);
+        let Rpc::Failed(failure) = link.hear(GATEWAY) else { panic!() };
+        assert_eq!(failure.fault, RpcFault::WrongGateway, "{failure}");
+    }
+
+    #[test]
+    fn without_a_certificate_to_compare_with_nothing_is_said() {
+        let url = server(&made());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cert.pem");
+        for content in [&b""[..], b"-----BEGIN CERTIFICATE-----", b"\xff\x00"] {
+            let (link, _folder) = link(pinned(&url, &path, content), false);
+            assert_eq!(link.event_loop().unwrap_err().fault, RpcFault::Internal);
+        }
+        let missing = Target {
+            pin: Some(Pin { path: folder.path().join("none") }),
+            ..pinned(&url, &path, b"")
+        };
+        let (link_missing, _folder) = link(missing, false);
+        assert_eq!(link_missing.event_loop().unwrap_err().fault, RpcFault::Internal);
+        let (link, _folder) = link(Target { pin: None, ..pinned(&url, &path, b"") }, false);
+        assert_eq!(link.event_loop().unwrap_err().fault, RpcFault::Internal);
+    }
+
+    #[test]
+    fn a_port_without_tls_is_no_gateway() {
+        let fake = crate::gateway::fake::Fake::new(|_, mut stream, _| {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let url = fake.target().url.replace("ws://", "wss://");
+        let target = pinned(&url, &folder.path().join("c.pem"), made().pem.as_bytes());
+        let (link, _folder) = link(target, false);
+        assert_eq!(link.event_loop().unwrap_err().fault, RpcFault::NotAGateway);
+    }
+}

@@ -51,8 +51,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
     (
         "cli",
         &[
-            "act", "clock", "config", "daemon", "error", "exit", "journal", "logging", "model",
-            "observe", "pass", "report", "text",
+            "act", "clock", "config", "daemon", "error", "exit", "gateway", "journal", "logging",
+            "model", "observe", "pass", "report", "text",
         ],
     ),
     ("main", &["cli"]),
