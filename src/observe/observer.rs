@@ -85,7 +85,7 @@ pub struct Sought {
     pub window: Duration,
     /// Whether it is wanted how the gateway's process is doing.
     pub vitals: bool,
-    /// Whether [`Snapshot::children`] is wanted, while a run may be on.
+    /// Whether it is wanted what lives below the gateway.
     pub children: bool,
 }
 
@@ -204,7 +204,6 @@ impl Observer {
         self.renew_ledger(&host, process, is_fresh, now);
         let vitals = self.vitals(&sight, now);
         let agents = self.look_at_agents(&era, &host, &sight, &mut gaps, now);
-        let children = self.look_at_children(&era, &lanes);
         let open_subagents = self.open_subagents(&era, &lanes, &mut gaps, now);
         let log = self.log(&host, &sight, (&lanes, &locks), &mut gaps, now);
         let task_lanes = self.task_lanes(&era, &lanes, sight.gateway.status, &mut gaps, now);
@@ -222,7 +221,7 @@ impl Observer {
             task_lanes,
             agents,
             rpc: Rpc::NotAsked("nobody asked it".to_owned()),
-            children,
+            children: Vec::new(),
             vitals,
             log,
             gaps,

@@ -1,13 +1,29 @@
 //! Asks the gateway what it says itself, for one pass.
 
+use std::time::Duration;
+
 use super::Passes;
 use crate::config::Config;
-use crate::model::{Mode, Rpc, RpcFailure, RpcFault, Snapshot, Status};
+use crate::model::{
+    Lane, LaneStatus, LiveLane, Mode, Rpc, RpcFailure, RpcFault, Snapshot, Status, UnixMillis,
+};
+
+/// How long a run must have been on before its processes are watched. No rule judges one sooner.
+const LONG: Duration = Duration::from_secs(60);
 
 impl Passes {
     /// Fills in what only the gateway can tell, where a policy asks for it.
     pub(super) fn hear(&mut self, snapshot: &mut Snapshot) {
         snapshot.rpc = self.ask(snapshot);
+        let told = snapshot.rpc.answers().and_then(|answers| answers.version);
+        snapshot.gateway.version = snapshot.gateway.version.or(told);
+        snapshot.children = match runs(snapshot) {
+            true => self.observer.look_at_children(),
+            false => {
+                self.observer.forget_children();
+                Vec::new()
+            }
+        };
         snapshot.vitals.restart_command = self.observer.restart_command(&snapshot.gateway);
     }
 
@@ -41,6 +57,21 @@ impl Passes {
         }
         rpc
     }
+}
+
+/// Whether some run has been on for so long that it may be asked about: most are over by then, and
+/// what lives below a busy gateway costs as much to look at as all the rest.
+fn runs(snapshot: &Snapshot) -> bool {
+    let is_long = |at: Option<UnixMillis>| at.is_none_or(|at| snapshot.taken_at.since(at) >= LONG);
+    let row = |lane: &Lane| {
+        lane.row.status == LaneStatus::Running && is_long(lane.row.started_at.value())
+    };
+    let told = |lane: &LiveLane| {
+        let is_on = lane.status == LaneStatus::Running || lane.has_active_run == Some(true);
+        is_on && is_long(lane.started_at)
+    };
+    let answers = snapshot.rpc.answers();
+    snapshot.lanes.iter().any(row) || answers.is_some_and(|said| said.lanes.iter().any(told))
 }
 
 fn wants(config: &Config) -> bool {

@@ -133,7 +133,7 @@ pub(crate) fn gateway_line(
         }
         Era::Sqlite => writeln!(
             out,
-            "  this gateway keeps its sessions in SQLite; this version of clawarden does not judge them"
+            "  this gateway keeps its sessions in SQLite; they are judged by what it says itself"
         ),
         Era::Files | Era::Hybrid => Ok(()),
     }

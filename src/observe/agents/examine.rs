@@ -28,6 +28,8 @@ pub(super) struct Examination<'a> {
     forest: &'a Forest<'a>,
     sockets: &'a Sockets,
     inspector: &'a Inspector,
+    /// The process that somebody wants to know everything about.
+    asked: Option<i32>,
     /// Ourselves and everything above us.
     own: BTreeSet<i32>,
     /// The control groups of the gateway and of ourselves.
@@ -48,6 +50,7 @@ impl<'a> Examination<'a> {
         forest: &'a Forest<'a>,
         sockets: &'a Sockets,
         inspector: &'a Inspector,
+        asked: Option<i32>,
     ) -> Examination<'a> {
         let ourselves = i32::try_from(std::process::id()).ok().filter(|_| scene.table.is_live());
         let above = |pid| scene.table.ancestors(pid).into_iter().map(|process| process.id.pid);
@@ -59,7 +62,7 @@ impl<'a> Examination<'a> {
         let groups =
             Groups { gateway: group(scene.gateway.map(|id| id.pid)), own: group(ourselves) };
         let (own, members) = (own.collect(), BTreeMap::new());
-        Examination { scene, forest, sockets, inspector, own, groups, members }
+        Examination { scene, forest, sockets, inspector, asked, own, groups, members }
     }
 
     /// Returns what is seen of `process`; `None` if it has ended, or is another one by now.
@@ -80,10 +83,12 @@ impl<'a> Examination<'a> {
         };
         let is_ours = ownership.is_proven() && !matches!(place, Place::Other(_));
         // What is below an agent is judged with that, whoever has its ends.
-        let ask = match (top, is_ours) {
-            (Some(_), _) => Ask::Nobody,
-            (None, false) => Ask::Sockets,
-            (None, true) => Ask::Pipes,
+        let ask = match (self.asked == Some(pid), top, is_ours) {
+            (true, _, false) => Ask::BothSockets,
+            (true, _, true) => Ask::Both,
+            (false, Some(_), _) => Ask::Nobody,
+            (false, None, false) => Ask::Sockets,
+            (false, None, true) => Ask::Pipes,
         };
         let stdio = at.stdio(self.sockets, ask);
         Some(Agent {

@@ -107,7 +107,7 @@ impl Agents {
         forest.index();
         let pids = self.candidates(scene.table, scene.gateway, scene.ledger, &forest);
         let (sockets, inspector) = (scene.table.sockets(), scene.table.inspector());
-        let mut examination = Examination::new(scene, &forest, &sockets, &inspector);
+        let mut examination = Examination::new(scene, &forest, &sockets, &inspector, self.asked);
         let mut agents = Vec::with_capacity(pids.len());
         // What is looked at itself need not be read again in a tree, and most children are younger.
         for process in pids.iter().rev().filter_map(|pid| scene.table.get(*pid)) {
@@ -167,7 +167,7 @@ impl Agents {
         let (sockets, inspector) = (scene.table.sockets(), scene.table.inspector());
         let mark = forest.recognised(root.pid).and_then(|found| found.mark);
         let known = read(scene, process, mark);
-        let mut examination = Examination::new(scene, &forest, &sockets, &inspector);
+        let mut examination = Examination::new(scene, &forest, &sockets, &inspector, self.asked);
         let mut agent = examination.agent(process, &known)?;
         agent.cpu.recent = self.meter.peek(agent.id, agent.cpu.total, scene.now);
         Some(agent)
@@ -178,7 +178,7 @@ impl Agents {
         let mut forest = Forest::new(scene.table, &self.families);
         forest.index();
         let (sockets, inspector) = (scene.table.sockets(), scene.table.inspector());
-        Examination::new(scene, &forest, &sockets, &inspector).members(roots)
+        Examination::new(scene, &forest, &sockets, &inspector, self.asked).members(roots)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Observer;
 use crate::model::{
-    AcpxRecord, Agent, Child, Era, Gap, Host, Lane, Ledger, Member, ProcessId, UnixMillis,
+    AcpxRecord, Agent, Child, Era, Gap, Host, Ledger, Member, ProcessId, UnixMillis,
 };
 use crate::observe::acp::{Leases, Workspaces};
 use crate::observe::agents;
@@ -84,20 +84,22 @@ impl Observer {
         agents
     }
 
-    /// Returns what lives below the gateway, if somebody wants to know and a run may be on. Which
-    /// lanes run is not on disk in the SQLite era: there, one always may.
-    pub(super) fn look_at_children(&mut self, era: &Era, lanes: &[Lane]) -> Vec<Child> {
-        let may_run = match era {
-            Era::Files | Era::Hybrid => lanes.iter().any(super::is_running),
-            _ => true,
-        };
+    /// Returns what lives below the gateway of the last look, by pid, and for how long each of it did
+    /// nothing, counted from the first of a row of such looks. Nothing where nobody wants to know or
+    /// no gateway was identified.
+    pub fn look_at_children(&mut self) -> Vec<Child> {
         let beside = self.beside.as_ref().filter(|beside| beside.gateway.is_some());
-        let Some(beside) = beside.filter(|_| self.seeks_children && may_run) else {
+        let Some(beside) = beside.filter(|_| self.seeks_children) else {
             self.agents.forget_children();
             return Vec::new();
         };
         let install = &self.settings.install;
         self.agents.look_at_children(&scene(install, &self.table, &self.ledger, beside, &[]))
+    }
+
+    /// Ends such a row: no run is on that they could work for.
+    pub fn forget_children(&mut self) {
+        self.agents.forget_children();
     }
 
     /// Returns what lives below the gateway now, by pid, from a table read in full for this; for how

@@ -30,12 +30,16 @@ pub struct Activity {
 pub enum Ask {
     /// Nobody: only what the descriptors are is wanted.
     Nobody,
-    /// The kernel, of sockets. A look without effect.
+    /// The kernel, of sockets, until contact is certain. A look without effect.
     Sockets,
-    /// Pipes, too. An anonymous one can be judged only by opening it, for some microseconds.
+    /// Of pipes, too. An anonymous one can be judged only by opening it, for some microseconds.
     /// Meanwhile a writer whose reader dies is not told, and what it wrote is lost; so only that of
     /// a process which is proven to be ours is opened.
     Pipes,
+    /// Of sockets, of both ends whatever comes of the first.
+    BothSockets,
+    /// Of sockets and pipes, likewise.
+    Both,
 }
 
 /// One look at some processes, at about one instant: what is the same for all of them is read once.
@@ -109,8 +113,7 @@ impl Inspection<'_> {
     }
 
     /// Looks at standard input and output, and at who has their other ends. Whatever cannot be told
-    /// is in the result, with the reason. As long as the other end of the input is open nobody is
-    /// asked about the output, on Linux.
+    /// is in the result, with the reason.
     #[must_use]
     pub fn stdio(&self, sockets: &Sockets, ask: Ask) -> Stdio {
         self.inner.stdio(sockets, ask)

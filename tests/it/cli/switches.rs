@@ -136,7 +136,7 @@ fn a_pid_selects_what_was_done_about_that_process_and_what_it_holds() {
     stage.write(&stage.lock(), &stage.lock_text(GATEWAY, 600), 600);
     let explained = stage.run(&["explain", &pid, "--json"]).exits(0).json_lines();
     let kinds: Vec<_> = explained.iter().map(|line| &line["subject"]["kind"]).collect();
-    assert_eq!(kinds, ["lock", "process"], "{explained:#?}");
+    assert_eq!(kinds, ["lock", "lock", "process"], "by dead_lock and held_lock: {explained:#?}");
 }
 
 fn about_process(id: String, intended_at: UnixMillis) -> Intent {

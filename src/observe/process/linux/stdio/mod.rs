@@ -61,7 +61,10 @@ pub(super) fn stdio(
             let subject = Subject { table, process, is_live, sockets, ask };
             let input = subject.end(Stream::Input);
             // One end keeps contact, and a question to the kernel costs more than all the rest.
-            let ask = if input.peer == Peer::Alive { Ask::Nobody } else { ask };
+            let ask = match ask {
+                Ask::Sockets | Ask::Pipes if input.peer == Peer::Alive => Ask::Nobody,
+                other => other,
+            };
             Stdio { input, output: Subject { ask, ..subject }.end(Stream::Output) }
         }
         Err(errno) => Stdio { input: unreadable(errno), output: unreadable(errno) },
@@ -93,7 +96,7 @@ impl Subject<'_> {
     }
 
     fn pipe(&self, stream: Stream, inode: u64) -> Peer {
-        if self.ask != Ask::Pipes {
+        if !matches!(self.ask, Ask::Pipes | Ask::Both) {
             return unknown("the pipe was not opened to ask");
         }
         if !self.is_live {
@@ -220,6 +223,8 @@ mod tests {
         };
         assert_eq!(peers(Ask::Sockets), [false, true], "contact is kept");
         assert_eq!(peers(Ask::Nobody), [true, true]);
+        assert_eq!(peers(Ask::BothSockets), [false, false]);
+        assert_eq!(peers(Ask::Both), [false, false]);
         captured.file("sockets", b"5 dead\n6 alive\n");
         assert_eq!(peers(Ask::Sockets), [false, false]);
     }
