@@ -29,12 +29,15 @@ pub(super) struct Params<'a> {
 }
 
 /// How far a connection must reach for `call` (measured on 2026.3.24 to 2026.9.6).
+///
+/// A run that a chat began belongs to the device that began it: to anybody else with write scope
+/// the gateway says `unauthorized` (`canRequesterAbortChatRun`, measured on 2026.4.15).
 pub(super) fn scope(call: &Call) -> Scope {
     match call {
-        Call::Abort { .. } | Call::Steer { .. } | Call::Recover { .. } | Call::New { .. } => {
-            Scope::Write
+        Call::Recover { .. } | Call::New { .. } => Scope::Write,
+        Call::Abort { .. } | Call::Steer { .. } | Call::Reset { .. } | Call::Tell { .. } => {
+            Scope::Admin
         }
-        Call::Reset { .. } | Call::Tell { .. } => Scope::Admin,
     }
 }
 

@@ -76,6 +76,12 @@ impl Lanes {
             // One of an earlier run makes no later one older than it is.
             lane.last_event_at = old.last_event_at;
             let is_same = lane.session_id == old.session_id && lane.started_at == old.started_at;
+            if is_same {
+                (lane.last_step_at, lane.begun_again_at) = (old.last_step_at, old.begun_again_at);
+            } else if lane.started_at.is_none() {
+                // Nothing else says how young its run is.
+                lane.last_step_at = old.last_step_at;
+            }
             if is_same && lane.runs.is_empty() && lane.status == LaneStatus::Running {
                 lane.runs.clone_from(&old.runs);
             }
@@ -116,6 +122,7 @@ impl Lanes {
         let Ok(told) = serde_json::from_str::<Event<'_>>(payload.get()) else {
             return Effect::None;
         };
+        self.of_cron_job(&told, now);
         match event.name {
             "agent" => self.agent(told, now),
             "sessions.changed" => self.changed(told, payload, now),
@@ -137,8 +144,20 @@ impl Lanes {
         let Some(lane) = self.of_event(name(told.session_key), run.as_ref()) else {
             return Effect::None;
         };
-        lane.last_event_at = Some(now);
+        step.note(lane, run.as_ref(), now);
         step.apply(lane, run)
+    }
+
+    /// Whatever is told of one run of a cron job is a sign of life of the job's own lane.
+    fn of_cron_job(&mut self, told: &Event<'_>, now: UnixMillis) {
+        let Loose::Text(key) = &told.session_key else { return };
+        if !key.contains(":run:") {
+            return;
+        }
+        let job = name(Loose::Text(key.clone())).and_then(|key| SessionKey(key).cron_job());
+        if let Some(lane) = job.and_then(|job| self.entry(job)) {
+            (lane.last_event_at, lane.last_step_at) = (Some(now), Some(now));
+        }
     }
 
     /// A change of a lane, with the lane as it is now.
@@ -158,7 +177,7 @@ impl Lanes {
             overlay(lane, row);
         }
         if is_step {
-            lane.last_event_at = Some(now);
+            step.note(lane, run.as_ref(), now);
         }
         step.apply(lane, run)
     }
@@ -170,7 +189,7 @@ impl Lanes {
             return;
         }
         if let Some(lane) = self.of_event(name(told.session_key), run.as_ref()) {
-            lane.last_event_at = Some(now);
+            (lane.last_event_at, lane.last_step_at) = (Some(now), Some(now));
         }
     }
 
@@ -220,6 +239,17 @@ impl Step {
         }
     }
 
+    /// Notes when it came. Must come before `apply`, which makes the run known.
+    fn note(self, lane: &mut LiveLane, run: Option<&RunId>, now: UnixMillis) {
+        lane.last_event_at = Some(now);
+        match (self, run) {
+            (Step::Begin, Some(run)) if lane.runs.contains(run) => lane.begun_again_at = Some(now),
+            // Which run has begun is told by another event.
+            (Step::Begin, None) => {}
+            _ => lane.last_step_at = Some(now),
+        }
+    }
+
     fn apply(self, lane: &mut LiveLane, run: Option<RunId>) -> Effect {
         match self {
             Step::Begin => {
@@ -247,11 +277,14 @@ fn overlay(lane: &mut LiveLane, row: LiveLane) {
     let keeps_runs = is_same && row.runs.is_empty() && row.has_active_run != Some(false);
     // Kept whatever else changed: 2026.9.6 tells another `startedAt` once a run has ended.
     let last_event_at = lane.last_event_at;
+    let (last_step_at, begun_again_at) = (lane.last_step_at, lane.begun_again_at);
     let queued = row.queued.or(lane.queued);
     let parent = row.parent.clone().or_else(|| lane.parent.take());
     *lane = LiveLane {
         runs: if keeps_runs { runs } else { row.runs.clone() },
         last_event_at,
+        last_step_at,
+        begun_again_at,
         queued,
         parent,
         ..row
@@ -259,152 +292,4 @@ fn overlay(lane: &mut LiveLane, row: LiveLane) {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::super::list;
-    use super::*;
-
-    const NOW: UnixMillis = UnixMillis(1_000);
-
-    fn lanes(rows: &Value) -> Lanes {
-        let mut lanes = Lanes::default();
-        lanes.relist(listed(rows));
-        lanes
-    }
-
-    fn listed(rows: &Value) -> Listed {
-        let payload = serde_json::value::to_raw_value(&json!({"sessions": rows})).unwrap();
-        list::read(&payload).unwrap()
-    }
-
-    fn hear(lanes: &mut Lanes, name: &str, payload: &Value) -> Effect {
-        let raw = serde_json::value::to_raw_value(payload).unwrap();
-        lanes.hear(&Heard { name, seq: None, payload: Some(&raw) }, NOW)
-    }
-
-    fn lane(lanes: &Lanes, key: &str) -> LiveLane {
-        lanes.known().0.into_iter().find(|lane| lane.key.0 == key).unwrap()
-    }
-
-    fn row(status: &str, active: bool) -> Value {
-        json!([{"key":"k","sessionId":"s","status":status,"startedAt":5,"hasActiveRun":active}])
-    }
-
-    #[test]
-    fn a_run_that_began_since_the_list_is_not_taken_for_dead() {
-        let mut lanes = lanes(&row("done", false));
-        let begun =
-            json!({"runId":"r","stream":"lifecycle","sessionKey":"k","data":{"phase":"start"}});
-        assert_eq!(hear(&mut lanes, "agent", &begun), Effect::Changed);
-        let lane = lane(&lanes, "k");
-        assert_eq!((lane.status, lane.has_active_run), (LaneStatus::Running, None));
-        assert_eq!(lane.runs, [RunId("r".to_owned())]);
-        assert_eq!(lane.last_event_at, Some(NOW));
-    }
-
-    #[test]
-    fn every_step_of_a_run_is_a_sign_of_life_and_an_injected_line_is_none() {
-        for (name, payload, is_sign) in [
-            (
-                "agent",
-                json!({"runId":"r","stream":"assistant","sessionKey":"k","data":{"text":"x"}}),
-                true,
-            ),
-            ("agent", json!({"runId":"r","stream":"tool","sessionKey":"k","data":[]}), true),
-            ("chat", json!({"runId":"r","sessionKey":"k","state":"delta","message":{}}), true),
-            ("session.tool", json!({"runId":"r","sessionKey":"k"}), true),
-            ("sessions.changed", json!({"sessionKey":"k","phase":"message"}), true),
-            ("sessions.changed", json!({"sessionKey":"k","reason":"send"}), false),
-            ("chat", json!({"runId":"inject-1","sessionKey":"k"}), false),
-            ("chat", json!({"sessionKey":"k"}), false),
-            ("session.message", json!({"sessionKey":"k","message":{}}), false),
-            ("agent", json!({"runId":"r","stream":"assistant","sessionKey":"other"}), false),
-            ("health", json!({"sessionKey":"k"}), false),
-        ] {
-            let mut lanes = lanes(&row("running", true));
-            assert_eq!(hear(&mut lanes, name, &payload), Effect::None, "{payload}");
-            let heard = lane(&lanes, "k").last_event_at;
-            assert_eq!(heard.is_some(), is_sign, "{name} {payload}");
-        }
-    }
-
-    #[test]
-    fn an_event_without_a_key_is_found_by_its_run() {
-        let rows = json!([{"key":"a"},{"key":"k","status":"running","activeRunIds":["r"]}]);
-        let mut lanes = lanes(&rows);
-        hear(&mut lanes, "agent", &json!({"runId":"r","stream":"tool"}));
-        assert_eq!(lane(&lanes, "k").last_event_at, Some(NOW));
-        assert_eq!(lane(&lanes, "a").last_event_at, None);
-        hear(&mut lanes, "agent", &json!({"runId":"unknown","stream":"tool"}));
-        assert_eq!(lanes.known().0.len(), 2);
-    }
-
-    #[test]
-    fn the_end_of_a_run_is_noted_and_that_of_another_leaves_it() {
-        let rows = json!([{"key":"k","status":"running","hasActiveRun":true,"activeRunIds":["r"]}]);
-        let mut lanes = lanes(&rows);
-        let end = |run: &str| {
-            json!({"sessionKey":"k","phase":"end","runId":run,"ts":1,
-            "session":{"key":"k","status":"done","endedAt":9}})
-        };
-        assert_eq!(hear(&mut lanes, "sessions.changed", &end("r")), Effect::Changed);
-        let lane = lane(&lanes, "k");
-        assert_eq!((lane.status, lane.ended_at), (LaneStatus::Ended, Some(UnixMillis(9))));
-        assert_eq!((lane.runs.len(), lane.has_active_run), (0, None));
-    }
-
-    #[test]
-    fn a_gap_in_the_numbers_is_a_loss_and_events_for_us_alone_have_none() {
-        let mut lanes = lanes(&json!([]));
-        lanes.subscribed(UnixMillis(1));
-        let mut hear = |seq| lanes.hear(&Heard { name: "tick", seq, payload: None }, NOW);
-        assert_eq!(hear(Some(7)), Effect::None, "the first may have any number");
-        assert_eq!((hear(None), hear(Some(8))), (Effect::None, Effect::None));
-        assert_eq!(hear(Some(10)), Effect::Lost);
-        assert_eq!(hear(Some(11)), Effect::None);
-        assert_eq!(hear(Some(11)), Effect::Lost, "told twice, or out of order");
-        assert_eq!(lanes.heard_since, Some(NOW));
-    }
-
-    #[test]
-    fn a_list_keeps_what_was_heard_and_the_run_only_while_it_is_the_same() {
-        let mut lanes = lanes(&row("running", true));
-        hear(
-            &mut lanes,
-            "agent",
-            &json!({"runId":"r","stream":"lifecycle","sessionKey":"k","data":{"phase":"start"}}),
-        );
-        lanes.relist(listed(&row("running", true)));
-        assert_eq!(lane(&lanes, "k").last_event_at, Some(NOW));
-        assert_eq!(lane(&lanes, "k").runs.len(), 1);
-        lanes
-            .relist(listed(&json!([{"key":"k","sessionId":"s","status":"running","startedAt":6}])));
-        assert_eq!(lane(&lanes, "k").last_event_at, Some(NOW));
-        assert_eq!(lane(&lanes, "k").runs.len(), 0);
-    }
-
-    #[test]
-    fn lanes_come_and_go() {
-        let mut lanes = lanes(&row("done", false));
-        let new =
-            json!({"sessionKey":"a","reason":"create","session":{"key":"a","sessionId":"s9"}});
-        hear(&mut lanes, "sessions.changed", &new);
-        assert_eq!(lane(&lanes, "a").session_id, Some("s9".into()));
-        let gone = json!({"sessionKey":"k","reason":"delete"});
-        assert_eq!(hear(&mut lanes, "sessions.changed", &gone), Effect::Changed);
-        assert_eq!(lanes.known().0.len(), 1);
-    }
-
-    #[test]
-    fn an_event_of_no_known_shape_changes_nothing() {
-        let mut lanes = lanes(&row("running", true));
-        let before = lanes.known();
-        for payload in [json!(7), json!([]), json!({"sessionKey":{}}), json!({"sessionKey":""})] {
-            for name in ["agent", "chat", "sessions.changed", "nothing.known"] {
-                assert_eq!(hear(&mut lanes, name, &payload), Effect::None);
-            }
-        }
-        assert_eq!(lanes.known(), before);
-    }
-}
+mod tests;

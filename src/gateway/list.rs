@@ -119,6 +119,8 @@ impl Row<'_> {
             has_active_run: flag(&self.has_active_run),
             runs: self.active_run_ids.map(runs).unwrap_or_default(),
             last_event_at: None,
+            last_step_at: None,
+            begun_again_at: None,
             heard_since: None,
             queued: match self.queued_count {
                 Loose::Integer(count) => u32::try_from(count).ok(),

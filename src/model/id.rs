@@ -59,6 +59,21 @@ impl SessionKey {
         self.kind() == Some("cron")
     }
 
+    /// Returns the lane of the cron job, if this is the key of one run of it
+    /// (`agent:<id>:cron:<job>:run:<session>`). On 2026.9.6 the events of a cron run have such a key,
+    /// and its row that of the job; 2026.4.15 has rows of both (measured).
+    #[must_use]
+    pub fn cron_job(&self) -> Option<SessionKey> {
+        let (job, _) = self.0.split_once(":run:").filter(|_| self.is_cron())?;
+        Some(SessionKey(job.to_owned())).filter(SessionKey::is_cron)
+    }
+
+    /// Returns true if `key` is this lane's, or that of one run of its cron job.
+    #[must_use]
+    pub fn covers(&self, key: &SessionKey) -> bool {
+        self == key || key.cron_job().as_ref() == Some(self)
+    }
+
     fn kind(&self) -> Option<&str> {
         self.0.split(':').nth(2)
     }

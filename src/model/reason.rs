@@ -256,6 +256,9 @@ reasons! {
         /// A reset beside a held lock empties the conversation.
         LockBesideReset { path: String }
             => "lock_beside_reset", "a live process holds lock {path}: on this version a reset beside it would leave an empty conversation";
+        /// An abort would drop the messages that wait behind the run.
+        WouldLoseWaiting { queued: Option<u32> }
+            => "would_lose_waiting", "{} behind its run, and on this version an abort drops what waits: end the run yourself, by /stop in its chat, and send again what is not answered then", waiting(*queued);
         /// Every repair that may be used was tried, or does nothing here.
         LadderDone { why: String, next: String } => "ladder_done", "no repair is left ({why}); {next}";
         /// Another policy repairs the same lane.
@@ -301,6 +304,15 @@ impl HoldReason {
             }
             _ => None,
         }
+    }
+}
+
+/// Says how many messages wait.
+fn waiting(queued: Option<u32>) -> String {
+    match queued {
+        Some(1) => "1 message waits".to_owned(),
+        Some(count) => format!("{count} messages wait"),
+        None => "it is not known how many messages wait".to_owned(),
     }
 }
 

@@ -62,6 +62,25 @@ impl Answers {
     pub fn lane(&self, key: &SessionKey) -> Option<&LiveLane> {
         self.lanes.iter().find(|lane| lane.key == *key)
     }
+
+    /// Returns a lane other than `key` that names the same run. See [`other_lane_of`].
+    #[must_use]
+    pub fn other_lane_of(&self, run: &RunId, key: &SessionKey) -> Option<&LiveLane> {
+        other_lane_of(&self.lanes, run, key)
+    }
+}
+
+/// Returns a lane other than `key` that names the same run. The rows of a cron job and of one run of it
+/// are one lane.
+#[must_use]
+pub fn other_lane_of<'a>(
+    lanes: &'a [LiveLane],
+    run: &RunId,
+    key: &SessionKey,
+) -> Option<&'a LiveLane> {
+    let own = key.cron_job().unwrap_or_else(|| key.clone());
+    let is_other = |lane: &&LiveLane| !own.covers(&lane.key);
+    lanes.iter().filter(|lane| lane.runs.contains(run)).find(is_other)
 }
 
 /// One lane, as the gateway tells it. Times are by the gateway's clock, which is the host's.
@@ -87,6 +106,11 @@ pub struct LiveLane {
     pub runs: Vec<RunId>,
     /// When the last event of its run came, by our clock. `None` if none was heard, or nobody listened.
     pub last_event_at: Option<UnixMillis>,
+    /// When the last of these came that was not the same run, by its id, being begun again.
+    pub last_step_at: Option<UnixMillis>,
+    /// When the same run, by its id, was last begun again: a model that says nothing is asked anew,
+    /// with a new start and a new lock (measured on 2026.4.15 and 2026.9.6).
+    pub begun_again_at: Option<UnixMillis>,
     /// Since when events have been heard without a break, by our clock.
     pub heard_since: Option<UnixMillis>,
     /// How many messages wait behind the run, where the version tells.

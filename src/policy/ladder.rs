@@ -14,7 +14,7 @@ use crate::model::{
 
 use super::Context;
 use super::ground::Reach;
-use super::run::{Run, is_held_by};
+use super::run::{Run, agents, is_held_by};
 
 /// How often a rung is tried before one that loses the conversation, or before giving up: one
 /// failed call may be the gateway's bad moment.
@@ -154,7 +154,7 @@ fn step(context: Context<'_>, reach: &Reach<'_>, climb: &Climb<'_>) -> Step {
         }
     }
     let rung = due(&usable, tried)
-        .ok_or_else(|| exhausted(context, climb, &skipped, tried))
+        .ok_or_else(|| exhausted(context, reach, climb, &skipped, tried))
         .and_then(|rung| gates(context, reach, climb, rung).map(|()| rung));
     Step { rung, skipped, tried }
 }
@@ -191,13 +191,13 @@ fn useless(reach: &Reach<'_>, climb: &Climb<'_>, rung: Rung) -> Option<&'static 
     match effect {
         Effect::Absent => Some("this version does not have it"),
         Effect::Unproven => Some("nothing proves that it helps here on this version"),
-        Effect::Works | Effect::NotBesideALock if rung == Rung::Recover && !tombstoned => {
-            Some("only for what restart recovery has given up")
+        Effect::Works | Effect::NotBesideALock | Effect::LosesWaiting => {
+            match (rung == Rung::Recover, tombstoned) {
+                (true, false) => Some("only for what restart recovery has given up"),
+                (false, true) => Some("was not tried on what restart recovery has given up"),
+                (true, true) | (false, false) => None,
+            }
         }
-        Effect::Works | Effect::NotBesideALock if rung != Rung::Recover && tombstoned => {
-            Some("was not tried on what restart recovery has given up")
-        }
-        Effect::Works | Effect::NotBesideALock => None,
     }
 }
 
@@ -208,23 +208,40 @@ fn gates(
     climb: &Climb<'_>,
     rung: Rung,
 ) -> Result<(), HoldReason> {
+    if climb.is_dead {
+        return Ok(());
+    }
     let key = climb.run.key;
     let effect = reach.facts.effect(rung, key);
     let lock = climb.run.locks(context.snapshot).next();
-    if let (false, Effect::NotBesideALock, Some(lock)) = (climb.is_dead, effect, lock) {
+    if let (Effect::NotBesideALock, Some(lock)) = (effect, lock) {
         let path = lock.path.to_string_lossy().into_owned();
         return Err(HoldReason::LockBesideReset { path });
     }
-    let runs = climb.run.live.map_or(0, |lane| lane.runs.len());
-    let nameless = runs == 0 && reach.facts.names_run(key);
-    if rung == Rung::Abort && !climb.is_dead && (runs > 1 || nameless) {
+    let queued = climb.run.live.and_then(|lane| lane.queued);
+    if effect == Effect::LosesWaiting && queued != Some(0) {
+        return Err(HoldReason::WouldLoseWaiting { queued });
+    }
+    if rung == Rung::Abort { names_its_own(reach, climb.run) } else { Ok(()) }
+}
+
+/// An abort ends the run whose id it names, in whatever lane that is: 2026.4.15 and 2026.7.1 do not
+/// look at the key then (measured).
+fn names_its_own(reach: &Reach<'_>, run: &Run<'_>) -> Result<(), HoldReason> {
+    let runs = run.live.map_or(0, |lane| lane.runs.len());
+    if runs > 1 || (runs == 0 && reach.facts.names_run(run.key)) {
         return Err(HoldReason::RunUnknown { runs });
     }
-    Ok(())
+    let foreign = run.named().and_then(|id| reach.answers.other_lane_of(id, run.key));
+    match foreign {
+        Some(_) => Err(HoldReason::RpcDisagrees { about: "which lane its run is of" }),
+        None => Ok(()),
+    }
 }
 
 fn exhausted(
     context: Context<'_>,
+    reach: &Reach<'_>,
     climb: &Climb<'_>,
     skipped: &[(Rung, &str)],
     tried: Option<(Rung, u32)>,
@@ -235,11 +252,32 @@ fn exhausted(
     let tried = tried.map(|(rung, times)| format!("{rung} had no effect, {times} times"));
     let skipped = skipped.iter().map(|(rung, why)| format!("{rung}: {why}"));
     let why: Vec<_> = tried.into_iter().chain(skipped).collect();
-    let next = match &context.snapshot.vitals.restart_command {
-        Some(command) => format!("what is left is a restart of the gateway, by you: {command}"),
-        None => "what is left is a restart of the gateway, by you".to_owned(),
-    };
+    let next = left_to_the_user(context, reach, climb.run);
     HoldReason::LadderDone { why: why.join("; "), next }
+}
+
+/// What somebody who may end any process can still do.
+fn left_to_the_user(context: Context<'_>, reach: &Reach<'_>, run: &Run<'_>) -> String {
+    let restart = match &context.snapshot.vitals.restart_command {
+        Some(command) => format!("a restart of the gateway, by you: {command}"),
+        None => "a restart of the gateway, by you".to_owned(),
+    };
+    let mut agents: Vec<_> = match reach.facts.ignores_acp() {
+        true => agents(context, run).map(|child| child.id.pid).collect(),
+        false => Vec::new(),
+    };
+    agents.sort_unstable();
+    match agents.as_slice() {
+        [] => format!("what is left is {restart}"),
+        [pid] => format!(
+            "what frees this lane alone is the end of its agent, by you: kill {pid}; else {restart}"
+        ),
+        [first, .., last] => format!(
+            "what frees this lane alone is the end of its agent, one of the {} between pid {first} \
+             and pid {last}, by you; else {restart}",
+            agents.len()
+        ),
+    }
 }
 
 /// Returns the call that carries a rung out. Everything that it was judged by is in it.

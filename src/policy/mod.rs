@@ -79,7 +79,7 @@ fn runs(context: Context<'_>, policies: &Policies, lanes: &Lanes<'_>) -> Vec<Ver
         Mode::Off => Vec::new(),
         Mode::Observe | Mode::Enforce => held_lock::held(context, rule, lanes),
     };
-    let mut verdicts = held_lock::evaluate(context, rule, &held);
+    let mut verdicts = held_lock::evaluate(context, policies, &held);
     if policies.hung_lane.mode != Mode::Off || !policies.overrides.is_empty() {
         let owners = held_lock::Owners::of(rule, &held);
         verdicts.extend(hung_lane::evaluate(context, policies, lanes, &owners));

@@ -43,6 +43,22 @@ impl Policies {
         settings
     }
 
+    /// Returns the settings of `held_lock` for the lock of one lane. What an override says of
+    /// `hung_lane` holds for it, too, as both end the same run: its mode goes no further, and where that
+    /// is off, nothing is repaired.
+    #[must_use]
+    pub fn held_lock_for(&self, key: &SessionKey) -> HeldLock {
+        let mut settings = self.held_lock.clone();
+        let matching = self.overrides.iter().filter(|entry| entry.lane.matches(key));
+        let mut modes = matching.rev().filter_map(|entry| entry.hung_lane?.mode);
+        match modes.next() {
+            Some(Mode::Off) => settings.repair.clear(),
+            Some(mode) => settings.mode = lesser(settings.mode, mode),
+            None => {}
+        }
+        settings
+    }
+
     /// Returns the settings of `stale_lane` for one lane: every override that matches, applied
     /// in order. Its `silence` never goes further than its `mode`.
     #[must_use]

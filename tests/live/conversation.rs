@@ -1,8 +1,9 @@
-//! What a lane's conversation has, as the gateway itself tells it, and its transcript file where the
-//! version has one.
+//! What a lane's conversation has, as the gateway itself tells it, and its transcript: a file, or,
+//! from 2026.8.1 on, rows of a database.
 
 use std::fs;
 
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
@@ -13,7 +14,7 @@ pub(crate) struct Conversation {
     key: String,
     session: String,
     messages: Vec<String>,
-    transcript: Option<String>,
+    transcript: String,
 }
 
 impl Conversation {
@@ -24,8 +25,7 @@ impl Conversation {
         let history = gateway.call("chat.history", &json!({ "sessionKey": key, "limit": 200 }));
         let messages = history["messages"].as_array().cloned().unwrap_or_default();
         let messages = messages.iter().map(identity).collect();
-        let transcript = home.sessions().join(format!("{session}.jsonl"));
-        let transcript = fs::read_to_string(transcript).ok();
+        let transcript = transcript(home, &session);
         Self { key: key.to_owned(), session, messages, transcript }
     }
 
@@ -38,11 +38,24 @@ impl Conversation {
         assert_eq!(now.session, self.session, "{key}: the session is another one");
         let kept = now.messages.get(..self.messages.len());
         assert_eq!(kept, Some(&*self.messages), "{key}: {:#?}", now.messages);
-        if let Some(before) = &self.transcript {
-            let after = now.transcript.as_deref().unwrap_or_default();
-            assert!(after.starts_with(before), "{key}: the transcript was rewritten");
-        }
+        assert!(
+            now.transcript.starts_with(&self.transcript),
+            "{key}: the transcript was rewritten"
+        );
     }
+}
+
+fn transcript(home: &Home, session: &str) -> String {
+    if home.has_locks() {
+        let file = home.sessions().join(format!("{session}.jsonl"));
+        return fs::read_to_string(file).unwrap_or_default();
+    }
+    let file = home.state().join("agents/main/agent/openclaw-agent.sqlite");
+    let database = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let query = "select event_json from transcript_events where session_id = ? order by seq";
+    let mut query = database.prepare(query).unwrap();
+    let events = query.query_map([session], |row| row.get::<_, Option<String>>(0)).unwrap();
+    events.map(|event| event.unwrap().unwrap_or_default() + "\n").collect()
 }
 
 /// What a message says and who said it, and its id where the version gives one.

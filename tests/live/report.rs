@@ -31,7 +31,9 @@ pub(crate) struct Verdict {
     pub(crate) decision: String,
     pub(crate) reason: Reason,
     pub(crate) outcome: Option<String>,
-    note: Option<String>,
+    pub(crate) note: Option<String>,
+    #[serde(default)]
+    pub(crate) evidence: Value,
     action_id: Option<Value>,
 }
 
@@ -43,6 +45,8 @@ pub(crate) struct Subject {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Reason {
     pub(crate) code: String,
+    #[serde(default)]
+    pub(crate) text: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,14 +58,22 @@ struct Summary {
 }
 
 impl Report {
+    /// A pass in which every repair was seen to have its effect.
     #[track_caller]
     pub(crate) fn parse(text: &str) -> Self {
+        let report = Self::of_a_climb(text);
+        assert_eq!(report.summary.unverified, 0, "{report:#?}");
+        report
+    }
+
+    /// A pass in which a repair may have had no effect, as the lower rungs of a ladder may.
+    #[track_caller]
+    pub(crate) fn of_a_climb(text: &str) -> Self {
         let mut report: Self =
             serde_json::from_str(text).unwrap_or_else(|e| panic!("no pass report ({e}): {text}"));
         text.clone_into(&mut report.text);
         assert_eq!(report.schema, "clawarden.pass/v1");
         assert_eq!(report.summary.failed, 0, "{report:#?}");
-        assert_eq!(report.summary.unverified, 0, "{report:#?}");
         report
     }
 
@@ -133,6 +145,11 @@ impl Report {
         self.verdicts.iter().filter(done).map(|verdict| &*verdict.subject.id).collect()
     }
 
+    /// What `policy` said of `subject`, if it said anything.
+    pub(crate) fn of(&self, policy: &str, subject: &str) -> Option<&Verdict> {
+        self.verdicts.iter().find(|v| v.policy == policy && v.names_one_of(&[subject]))
+    }
+
     /// `policy` saw `subject` and left it alone; returns the reason code.
     #[track_caller]
     pub(crate) fn held(&self, policy: &str, subject: &str) -> &str {
@@ -143,8 +160,7 @@ impl Report {
 
     /// The reason code of what `policy` said of `subject`, if it said anything.
     pub(crate) fn code(&self, policy: &str, subject: &str) -> Option<&str> {
-        let of = |v: &&Verdict| v.policy == policy && v.names_one_of(&[subject]);
-        self.verdicts.iter().find(of).map(|v| &*v.reason.code)
+        self.of(policy, subject).map(|verdict| &*verdict.reason.code)
     }
 
     /// The id that `undo` takes, of what `policy` did to `subject`.

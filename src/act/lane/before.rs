@@ -6,7 +6,8 @@ use super::archive;
 use crate::act::Actuator;
 use crate::gateway::Speak;
 use crate::model::{
-    LaneCall, LaneSight, LaneStatus, LiveLane, RunId, Rung, Transcript, UnixMillis, Version,
+    Capabilities, Effect, LaneCall, LaneSight, LaneStatus, LiveLane, RunId, Rung, Transcript,
+    UnixMillis, Version, other_lane_of,
 };
 
 /// A lane that is what was judged, right before it is repaired.
@@ -42,7 +43,7 @@ pub(super) fn look(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) 
             return Found::Changed(format!("the gateway could not be asked again: {failure}"));
         }
     };
-    let Some(live) = lanes.into_iter().find(|lane| lane.key == call.key) else {
+    let Some(live) = lanes.iter().find(|lane| lane.key == call.key).cloned() else {
         return Found::Gone("the gateway does not list the lane any more".to_owned());
     };
     if let Err(found) = compare(&live, call) {
@@ -60,16 +61,38 @@ pub(super) fn look(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) 
         Ok(None) => {}
     }
     let run = call.run.clone().or_else(|| sight.run.clone()).or_else(|| only(&live.runs));
-    if call.rung == Rung::Abort && run.is_none() && call.version > KEEPS_WAITING {
-        let waiting = sight.waiting.map(|waiting| waiting.queued).or(live.queued);
-        if let Some(count @ 1..) = waiting.or(call.queued) {
-            return Found::Changed(format!(
-                "{count} messages wait, and an abort that cannot name its run would drop them"
-            ));
-        }
+    // A run is ended by its id, in whatever lane it is (2026.4.15, 2026.7.1).
+    if run.as_ref().is_some_and(|run| other_lane_of(&lanes, run, &call.key).is_some()) {
+        return Found::Changed("another lane names the same run".to_owned());
+    }
+    if let Err(why) = keeps_waiting(call, run.as_ref(), &sight, &live) {
+        return Found::Changed(why);
     }
     let archive = sight.file.as_deref().and_then(archive::newest);
     Found::Standing(Box::new(Before { live, sight, run, archive }))
+}
+
+/// Whether the messages that wait behind the run outlast the call.
+fn keeps_waiting(
+    call: &LaneCall,
+    run: Option<&RunId>,
+    sight: &LaneSight,
+    live: &LiveLane,
+) -> Result<(), String> {
+    if call.rung != Rung::Abort {
+        return Ok(());
+    }
+    let waiting = sight.waiting.map(|waiting| waiting.queued).or(live.queued);
+    let effect = Capabilities::of(call.version).effect(call.rung, &call.key);
+    match waiting.or(call.queued) {
+        _ if effect == Effect::LosesWaiting && waiting != Some(0) => {
+            Err("messages may wait, and on this version an abort would drop them".to_owned())
+        }
+        Some(count @ 1..) if run.is_none() && call.version > KEEPS_WAITING => Err(format!(
+            "{count} messages wait, and an abort that cannot name its run would drop them"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Up to here a message that waits runs next, also after an abort that names no run (measured on
@@ -103,6 +126,8 @@ fn compare(live: &LiveLane, call: &LaneCall) -> Result<(), Found> {
         return gone("its run has ended");
     }
     match &call.run {
+        // Without a start, which run it is hangs on its session and on its being active.
+        None if call.started_at.is_none() && is_active != Some(true) => gone("its run has ended"),
         Some(_) if is_active == Some(false) => gone("its run has ended"),
         Some(run) if !live.runs.is_empty() && !live.runs.contains(run) => {
             changed("another run is active")

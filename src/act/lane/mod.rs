@@ -89,7 +89,9 @@ pub(super) fn call(
     }
     (actuator.before)(Step::Begin);
     let manifest = Manifest::CallLane(Box::new(manifest(call, &before)));
-    actuator.quarantine.begin(id, &manifest)?;
+    if let Err(error) = actuator.quarantine.begin(id, &manifest) {
+        return Ok(Performed::changed(format!("nothing was said to it: {error}")));
+    }
     // Writing the manifest takes as long as the disk takes, and meanwhile the run may have moved.
     match before::still(actuator, call, &actuator.lanes.judged(call)) {
         Ok(_) => {}
@@ -144,7 +146,8 @@ fn manifest(call: &LaneCall, before: &Before) -> CallManifest {
     }
 }
 
-/// The call was certainly not carried out. What another pass may find different is no failure.
+/// The call was certainly not carried out. Where nothing was even said, that is no failure of the rung:
+/// no higher one may come because of it.
 fn refused(call: &LaneCall, error: CallError) -> Result<Performed, ActError> {
     match error.failure.fault {
         RpcFault::Refused
@@ -152,16 +155,15 @@ fn refused(call: &LaneCall, error: CallError) -> Result<Performed, ActError> {
         | RpcFault::Unavailable
         | RpcFault::NotAGateway
         | RpcFault::WrongGateway
-        | RpcFault::Closed => Ok(Performed::changed(format!("nothing was said to it: {error}"))),
-        RpcFault::NoCredentials
+        | RpcFault::Closed
+        | RpcFault::NoCredentials
         | RpcFault::Unauthorized
         | RpcFault::PairingRequired
         | RpcFault::MissingScope
-        | RpcFault::ProtocolMismatch
-        | RpcFault::TooLarge
-        | RpcFault::Unsupported
-        | RpcFault::Refusal
-        | RpcFault::Internal => {
+        | RpcFault::ProtocolMismatch => {
+            Ok(Performed::changed(format!("nothing was said to it: {error}")))
+        }
+        RpcFault::TooLarge | RpcFault::Unsupported | RpcFault::Refusal | RpcFault::Internal => {
             Err(ActError::Call { rung: call.rung, key: call.key.clone(), source: error })
         }
     }

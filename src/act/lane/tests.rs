@@ -276,11 +276,31 @@ fn a_call_that_was_refused_failed_and_one_that_did_not_arrive_may_be_tried_again
             | RpcFault::Unavailable
             | RpcFault::NotAGateway
             | RpcFault::WrongGateway
-            | RpcFault::Closed => format!("changed: nothing was said to it: {name}"),
+            | RpcFault::Closed
+            | RpcFault::NoCredentials
+            | RpcFault::Unauthorized
+            | RpcFault::PairingRequired
+            | RpcFault::MissingScope
+            | RpcFault::ProtocolMismatch => format!("changed: nothing was said to it: {name}"),
             _ => format!("failed to have the gateway abort `{KEY}`; nothing was done: {name}"),
         };
         assert_eq!((said, world.calls().len()), (want, 1));
     }
+}
+
+#[test]
+fn a_call_that_cannot_be_written_down_is_not_said_and_no_failure_of_its_rung() {
+    let place = Place::new();
+    let world = World::new(hung(), vec![ended()]);
+    let mut actuator = place.actuator(Reach::Live, &alive, &nothing);
+    actuator.speak = Some(&world);
+    actuator.lanes = &world;
+    let blocked = place.quarantine.path().join("a-file");
+    std::fs::write(&blocked, "").unwrap();
+    actuator.quarantine = crate::act::Quarantine::new(blocked);
+    let said = line(actuator.perform(ID, &Action::CallLane(Box::new(abort()))));
+    assert!(said.starts_with("changed: nothing was said to it: keep a copy of"), "{said}");
+    assert_eq!(world.calls(), []);
 }
 
 #[test]

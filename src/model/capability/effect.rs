@@ -10,6 +10,8 @@ pub enum Effect {
     Works,
     /// Only where no live process holds the lane's lock: else the dying run writes over it.
     NotBesideALock,
+    /// Ends the run, and drops the messages that wait behind it.
+    LosesWaiting,
     /// Nothing, or it is not known.
     Unproven,
     /// The version does not have it.
@@ -24,8 +26,15 @@ const RESETS_CLEANLY: Version = Version::new(2026, 7, 1);
 /// [`RESETS_CLEANLY`] it was not run, and 2026.5.28 lets go of the lock during a prompt, so that
 /// the lock tells nothing either.
 const RESET_RACES: Version = Version::new(2026, 5, 7);
-/// The last version on which `sessions.steer` was seen to interrupt a hung run.
+/// The last version on which `sessions.steer` was seen to interrupt a hung run: lock free, row ended,
+/// same session after 7 s, of an `agent` run and of a cron run (measured on 2026.4.15). On 2026.3.24
+/// cron runs were not tried.
 const STEERS: Version = Version::new(2026, 4, 15);
+/// Messages that wait behind a run are dropped by its abort (measured on 2026.7.1); 2026.5.7 to
+/// 2026.6.11 were not tried, and are taken for the same. 2026.4.15 and 2026.9.6 keep them (measured;
+/// 2026.9.6 only if the abort names its run).
+const DROPS_WAITING: std::ops::RangeInclusive<Version> =
+    Version::new(2026, 5, 7)..=Version::new(2026, 7, 1);
 /// `sessions.recover`, and resets of lanes of every kind (measured on 2026.9.6).
 const RECOVERS: Version = Version::new(2026, 9, 6);
 /// Refuses to abort subagent runs, with `unauthorized` (#111887).
@@ -38,9 +47,15 @@ impl Capabilities {
     #[must_use]
     pub fn effect(&self, rung: Rung, key: &SessionKey) -> Effect {
         let is_plain = !(key.is_cron() || key.is_subagent() || key.is_acp());
+        if key.is_acp() && self.ignores_acp() && matches!(rung, Rung::Abort | Rung::Steer) {
+            return Effect::Unproven;
+        }
         match rung {
-            Rung::Abort => works(self.abort.may_cover(key) && !self.refuses(key)),
-            Rung::Steer => works(self.facts_of <= STEERS && !key.is_cron()),
+            Rung::Abort if !self.abort.may_cover(key) || self.refuses(key) => Effect::Unproven,
+            Rung::Abort if DROPS_WAITING.contains(&self.facts_of) => Effect::LosesWaiting,
+            Rung::Abort => Effect::Works,
+            Rung::Steer if key.is_cron() => works(self.facts_of == STEERS),
+            Rung::Steer => works(self.facts_of <= STEERS),
             Rung::Recover => self.recover(),
             Rung::Reset if self.facts_of >= RECOVERS => Effect::Works,
             Rung::Reset if !is_plain => Effect::Unproven,
@@ -68,6 +83,14 @@ impl Capabilities {
                 works(clears && is_plain)
             }
         }
+    }
+
+    /// Whether no call ends a run over ACP whose agent never answers: both say `no-active-run` or
+    /// wait behind it (measured on 2026.4.15). The end of the agent's process frees such a lane
+    /// within a second: its row `failed`, its record closed, nothing else touched.
+    #[must_use]
+    pub fn ignores_acp(&self) -> bool {
+        self.facts_of <= STEERS
     }
 
     fn recover(&self) -> Effect {

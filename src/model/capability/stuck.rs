@@ -101,15 +101,27 @@ impl Capabilities {
         }
     }
 
-    /// Returns how long a run may be without progress before the gateway has had its turn, whatever
-    /// the run waits for: its longest deadline, and what it needs to carry it out. Zero if it
-    /// never acts.
+    /// Returns how long a run that waits for `work` may be without progress before the gateway has
+    /// had its turn: its deadline, and what it needs to carry it out. Zero if it never acts.
+    ///
+    /// Nobody can tell a run that waits for a model from one that hangs in the gateway itself: the
+    /// longer of the two counts for both. Where no deadline covers a silent model, what is left is
+    /// that the run gives the model up, twice (measured on 2026.4.15).
     #[must_use]
-    pub fn defers(&self, configured: Configured) -> Duration {
-        let deadlines = [Work::Model, Work::Tool, Work::Other]
-            .into_iter()
-            .filter_map(|work| self.ends_stuck(work, configured).least());
-        deadlines.max().map_or(Duration::ZERO, |longest| longest.saturating_add(LATE))
+    pub fn defers(&self, work: Work, configured: Configured) -> Duration {
+        let least = |work| self.ends_stuck(work, configured).least();
+        let own = match work {
+            Work::Tool => [Work::Tool, Work::Model, Work::Other].map(least),
+            Work::Model | Work::Other => [Work::Model, Work::Other, Work::Other].map(least),
+        };
+        let own = own.into_iter().flatten().max();
+        let own = own.map_or(Duration::ZERO, |longest| longest.saturating_add(LATE));
+        match (least(Work::Model), self.provider_silence) {
+            (None, Some(silence)) => {
+                own.max(silence.saturating_mul(2).saturating_add(self.settles_within))
+            }
+            _ => own,
+        }
     }
 
     /// Returns how long a compaction may take with all its grace.

@@ -12,6 +12,8 @@ use crate::model::Version;
 
 /// `DEFAULT_LLM_IDLE_TIMEOUT_MS`, from 2026.4.15.
 const LLM_IDLE: Option<Duration> = Some(Duration::from_secs(120));
+/// A provider that never sends a byte is asked again after this long (measured on 2026.9.6).
+const LLM_ASKED_AGAIN: Option<Duration> = Some(Duration::from_secs(600));
 /// `STUCK_SESSION_ABORT_SETTLE_MS`, from 2026.5.7.
 const SETTLES: Duration = Duration::from_secs(15);
 /// `EMBEDDED_COMPACTION_TIMEOUT_MS` and the grace of its lock: 900 s up to 2026.5.28, then 180 s,
@@ -93,6 +95,7 @@ pub(super) const RAN: [Capabilities; 7] = [
         // Left out of the answer as soon as a run is an embedded one, as nearly all are.
         run_ids: Reaches::Nothing,
         abort: Reaches::All,
+        provider_silence: LLM_ASKED_AGAIN,
         compaction_within: COMPACTS,
         waits_for_lock: None,
         resumes_one_by_one: true,

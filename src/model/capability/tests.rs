@@ -88,18 +88,19 @@ const ABSENT: &str = "Absent";
 
 #[test]
 fn an_abort_works_on_lanes_whose_run_it_may_reach() {
-    effects(Rung::Abort, MAIN, [WORKS; 7]);
-    effects(Rung::Abort, ACP, [WORKS; 7]);
-    let [n, w] = [UNPROVEN, WORKS];
+    let [n, w, drops] = [UNPROVEN, WORKS, "LosesWaiting"];
+    effects(Rung::Abort, MAIN, [w, w, drops, drops, drops, drops, w]);
+    effects(Rung::Abort, ACP, [n, n, drops, drops, drops, drops, w]);
     effects(Rung::Abort, CRON, [n, n, n, n, n, n, w]);
-    effects(Rung::Abort, SUBAGENT, [n, n, w, w, w, n, w]);
+    effects(Rung::Abort, SUBAGENT, [n, n, drops, drops, drops, n, w]);
 }
 
 #[test]
 fn steering_is_proven_up_to_2026_4_15() {
     let n = UNPROVEN;
     effects(Rung::Steer, CHANNEL, [WORKS, WORKS, n, n, n, n, n]);
-    effects(Rung::Steer, CRON, [n; 7]);
+    effects(Rung::Steer, CRON, [n, WORKS, n, n, n, n, n]);
+    effects(Rung::Steer, ACP, [n; 7]);
 }
 
 #[test]
@@ -194,10 +195,18 @@ fn without_diagnostics_nothing_is_ever_ended() {
 
 #[test]
 fn the_gateway_has_its_turn_first() {
-    let seconds = |version| of(version).defers(Configured::default()).as_secs();
-    assert_eq!(TESTED.map(seconds), [0, 0, 645, 405, 405, 405, 945]);
+    let seconds =
+        |work| TESTED.map(|version| of(version).defers(work, Configured::default()).as_secs());
+    // 2026.4.15: a silent model is asked twice, for two minutes each.
+    assert_eq!(seconds(Work::Model), [0, 255, 645, 405, 405, 405, 405]);
+    assert_eq!(seconds(Work::Other), seconds(Work::Model), "nobody can tell them apart");
+    assert_eq!(seconds(Work::Tool), [0, 255, 645, 405, 405, 405, 945]);
     let far = Configured { abort: Some(Duration::MAX), ..Configured::default() };
-    assert_eq!(of("2026.7.1").defers(far), Duration::MAX);
+    assert_eq!(of("2026.7.1").defers(Work::Model, far), Duration::MAX);
+    // Without its recovery the gateway still gives up a silent model.
+    let off = Configured { is_off: true, ..Configured::default() };
+    let left = TESTED.map(|version| of(version).defers(Work::Model, off).as_secs());
+    assert_eq!(left, [0, 255, 255, 255, 255, 255, 1_215]);
 }
 
 #[test]
@@ -235,6 +244,7 @@ fn explains_what_the_gateway_does_itself() {
     );
     assert!(lane("2026.7.1").starts_with("2026.7.1 ends a run without progress after 6m, also"));
     assert!(lane("2026.9.6").contains("after 6m, one that waits for a tool after 15m, and waits"));
+    assert!(lane("2026.9.6").contains("says nothing is given up after 10m and tried once more"));
     assert!(lane("2026.9.7").starts_with("like 2026.9.6, the nearest older version that was run"));
 }
 

@@ -22,7 +22,7 @@ use super::Context;
 use super::ground::reach;
 use super::ladder::{self, Climb, Plea, Step};
 use super::run::{self, Lanes, Run, is_held_by, is_own, taken_at};
-use super::settings::HeldLock;
+use super::settings::{HeldLock, Policies};
 
 /// How long a lock may be held that does not say it itself: that of the longest compaction.
 const HOLD_MAX: Duration = Duration::from_secs(1_020);
@@ -62,10 +62,21 @@ fn look<'a>(
     let limit = allowed.saturating_add(LATE).max(rule.after);
     let rows = || context.snapshot.lanes.iter().filter(|lane| lock.guards(lane));
     let lanes = match age >= limit {
-        true => rows().filter_map(|lane| lanes.get(&lane.key)).collect(),
+        true => one_per_job(rows().filter_map(|lane| lanes.get(&lane.key)).collect()),
         false => Vec::new(),
     };
     Some(Held { lock, claim, age, limit, lanes })
+}
+
+/// Leaves out the row of one run of a cron job that does not say running where the row of the job
+/// does: both have the session id of that run (measured on 2026.4.15).
+fn one_per_job(lanes: Vec<Run<'_>>) -> Vec<Run<'_>> {
+    let running: BTreeSet<_> =
+        lanes.iter().filter(|run| run.is_called_running()).map(|run| run.key.clone()).collect();
+    let is_told_by_job = |run: &Run<'_>| {
+        !running.contains(run.key) && run.key.cron_job().is_some_and(|job| running.contains(&job))
+    };
+    lanes.into_iter().filter(|run| !is_told_by_job(run)).collect()
 }
 
 impl<'a> Held<'a> {
@@ -113,8 +124,17 @@ impl<'a> Owners<'a> {
 
 /// Judges every lock that the live gateway holds. Of several that are to be repaired, only the
 /// oldest is.
-pub(super) fn evaluate(context: Context<'_>, rule: &HeldLock, held: &[Held<'_>]) -> Vec<Verdict> {
-    let mut verdicts: Vec<_> = held.iter().map(|held| verdict(context, rule, held)).collect();
+pub(super) fn evaluate(
+    context: Context<'_>,
+    policies: &Policies,
+    held: &[Held<'_>],
+) -> Vec<Verdict> {
+    let rule = |held: &Held<'_>| match held.owner() {
+        Ok(run) => policies.held_lock_for(run.key),
+        Err(_) => policies.held_lock.clone(),
+    };
+    let mut verdicts: Vec<_> =
+        held.iter().map(|held| verdict(context, &rule(held), held)).collect();
     cascade::name_the_root(held, &mut verdicts);
     verdicts.retain(|verdict| context.wants(verdict));
     verdicts

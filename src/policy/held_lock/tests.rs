@@ -168,6 +168,55 @@ fn a_lock_of_no_one_lane_touches_none() {
 }
 
 #[test]
+fn the_row_of_a_cron_job_and_that_of_its_run_are_one_lane() {
+    let rows = |other: &'static str, status: crate::model::LaneStatus| {
+        move |world: &mut Snapshot| {
+            crate::policy::run::sample::on(world, crate::model::Version::new(2026, 4, 15));
+            world.lanes[0].key = "agent:main:cron:j".into();
+            says(world, |lane| lane.key = "agent:main:cron:j".into());
+            let mut row = disk(other, "s1");
+            row.row.status = status;
+            world.lanes.push(row);
+        }
+    };
+    use crate::model::LaneStatus::{Absent, Ended, Running};
+    let run = "agent:main:cron:j:run:s1";
+    for status in [Absent, Ended] {
+        // An abort does not reach it there.
+        let mut world = world();
+        rows(run, status)(&mut world);
+        let verdicts = judge_all(&world, &history(), &policies(rule()));
+        assert_eq!(verdicts.iter().map(line).collect::<Vec<_>>(), ["act held_too_long"]);
+        assert_eq!(call(&verdicts[0]).key.0, "agent:main:cron:j");
+        assert_eq!(call(&verdicts[0]).rung, Rung::Steer);
+    }
+    check(rows(run, Running), "hold lane_unknown");
+    check(rows("agent:main:cron:k:run:s1", Absent), "hold lane_unknown");
+    check(rows("agent:main:main", Absent), "hold lane_unknown");
+}
+
+#[test]
+fn a_lane_whose_hung_runs_are_left_alone_keeps_its_lock() {
+    let lines = |mode: Mode| {
+        let mut policies = policies(rule());
+        policies.overrides = vec![crate::policy::settings::Override {
+            lane: crate::policy::LanePattern::new("agent:main:m*"),
+            stale_lane: None,
+            hung_lane: Some(crate::policy::settings::HungLaneOverride {
+                mode: Some(mode),
+                after: None,
+            }),
+        }];
+        let verdicts = judge_all(&world(), &history(), &policies);
+        let held = verdicts.iter().filter(|verdict| verdict.policy == Policy::HeldLock);
+        held.map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(Mode::Off), ["hold no_repair"]);
+    assert_eq!(lines(Mode::Observe), ["observe held_too_long"]);
+    assert_eq!(lines(Mode::Enforce), ["act held_too_long"]);
+}
+
+#[test]
 fn observe_never_acts() {
     let observe = HeldLock { mode: Mode::Observe, ..rule() };
     let verdicts = judge_all(&world(), &history(), &policies(observe));

@@ -19,7 +19,8 @@ use super::run::{self, Lanes, Run};
 use super::settings::{HungLane, Policies};
 
 /// Judges every lane that anybody calls running, by key. Of a lane that nothing shows alive, while the
-/// gateway cannot be asked, there is nothing to say here: it is `stale_lane`'s.
+/// gateway cannot be asked or says that nothing runs in it, there is nothing to say here: it is
+/// `stale_lane`'s.
 pub(super) fn evaluate(
     context: Context<'_>,
     policies: &Policies,
@@ -31,9 +32,12 @@ pub(super) fn evaluate(
         (rule.mode != Mode::Off).then(|| verdict(context, &rule, &run, owners))
     };
     let told = context.snapshot.rpc.answers().is_some();
+    let reach = reach(context).ok();
+    let is_idle =
+        |run: &Run<'_>| reach.as_ref().is_some_and(|reach| run.is_said_idle(&reach.facts));
     lanes
         .running()
-        .filter(|run| told || run::alive(context, run).is_some())
+        .filter(|run| (told && !is_idle(run)) || run::alive(context, run).is_some())
         .filter_map(judge)
         .filter(|verdict| context.wants(verdict))
         .collect()

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::tests::{judge_all, rule};
 use crate::model::sample::{ago, gap};
 use crate::model::{
-    Decision, Field, HoldReason, Mode, ProcessId, Rpc, RpcFailure, RpcFault, Snapshot, Source,
-    Transcript, Version,
+    Action, Decision, Field, HoldReason, Mode, ProcessId, Rpc, RpcFailure, RpcFault, RunId, Rung,
+    Snapshot, Source, Transcript, Version,
 };
 use crate::policy::run::sample::{BEGAN, KEY, answer, child, held, history, hung, live, on, says};
 use crate::policy::settings::{Policies, sample as settings};
@@ -195,6 +195,37 @@ proptest! {
             judge_all(&world, &history(), &policies()),
             judge_all(&turned, &history(), &policies())
         );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_call_names_a_run_of_another_lane(
+        runs in prop::collection::vec(prop::collection::vec(0..6_u8, 0..3), 1..6),
+        version in version(),
+    ) {
+        let mut world = hung();
+        world.lanes.clear();
+        answer(&mut world, |answers| answers.lanes.clear());
+        on(&mut world, version);
+        for (n, runs) in runs.iter().enumerate() {
+            let (key, session) = (format!("agent:main:n{n}"), format!("t{n}"));
+            world.lanes.push(crate::policy::run::sample::disk(&key, &session));
+            let mut lane = live(&key, &session);
+            lane.runs = runs.iter().map(|id| RunId(format!("r{id}"))).collect();
+            answer(&mut world, |answers| answers.lanes.push(lane));
+        }
+        let told = world.rpc.answers().unwrap().lanes.clone();
+        for verdict in judge_all(&world, &history(), &policies()) {
+            let Decision::Act(Action::CallLane(call), _) = &verdict.decision else { continue };
+            prop_assert_eq!(&call.key.0, &verdict.subject.id);
+            let Some(run) = &call.run else { continue };
+            let of: Vec<_> = told.iter().filter(|lane| lane.runs.contains(run)).collect();
+            if call.rung == Rung::Abort {
+                prop_assert_eq!(of.len(), 1);
+            }
+            prop_assert!(of.iter().any(|lane| lane.key == call.key));
+        }
     }
 }
 

@@ -324,9 +324,206 @@ fn the_gateway_has_its_own_time_first_whatever_is_configured() {
         says(&mut world, |lane| lane.last_event_at = Some(ago(seconds)));
         assert_eq!(line(&judge_with(&world, short.clone())), want, "{seconds}");
     };
-    // 15 minutes for a tool.
+    // 6 minutes for a model, 15 for an agent; one that waits for a tool is not ended at all.
+    check(404, "hold gateway_recovers");
+    check(405, "act no_progress");
+    let check = |seconds: u64, want: &str| {
+        let mut world = hung_in_sqlite();
+        world.children = vec![child(50, BEGAN)];
+        says(&mut world, |lane| lane.last_event_at = Some(ago(seconds)));
+        assert_eq!(line(&judge_with(&world, short.clone())), want, "{seconds}");
+    };
     check(944, "hold gateway_recovers");
     check(945, "act no_progress");
+}
+
+#[test]
+fn a_short_compaction_leaves_the_silent_model_its_time() {
+    let short = HungLane { after: Duration::from_secs(60), ..rule() };
+    for (limit, seconds, want) in [
+        (60, 254, "hold gateway_recovers"),
+        (60, 255, "act no_progress"),
+        (300, 419, "hold may_compact"),
+        (300, 420, "act no_progress"),
+    ] {
+        let mut world = hung();
+        on(&mut world, Version::new(2026, 4, 15));
+        transcript(&mut world, seconds);
+        let compaction = Some(Duration::from_secs(limit));
+        world.gateway.configured = Configured { compaction, ..Configured::default() };
+        assert_eq!(line(&judge_with(&world, short.clone())), want, "{limit} {seconds}");
+    }
+}
+
+const JOB: &str = "agent:main:cron:j1";
+
+/// A cron run of 2026.9.6, whose row has no start.
+fn startless(change: impl FnOnce(&mut Snapshot)) -> Option<Verdict> {
+    let mut world = hung_in_sqlite();
+    says(&mut world, |lane| {
+        lane.key = JOB.into();
+        (lane.started_at, lane.last_event_at, lane.updated_at) = (None, None, None);
+        lane.runs.clear();
+    });
+    change(&mut world);
+    let mut policies = Policies { hung_lane: rule(), ..settings() };
+    policies.held_lock.mode = Mode::Off;
+    judge_all(&world, &history(), &policies).into_iter().find(|one| one.subject.id == JOB)
+}
+
+#[test]
+fn a_cron_run_without_a_start_is_judged_by_what_was_heard_of_it() {
+    let check = |change: &dyn Fn(&mut Snapshot), want: &str| {
+        assert_eq!(startless(|world| change(world)).as_ref().map_or("none".to_owned(), line), want);
+    };
+    check(&|_| {}, "act no_progress");
+    assert_eq!(call(&startless(|_| {}).unwrap()).started_at, None);
+    let heard = |since: Option<UnixMillis>| {
+        move |world: &mut Snapshot| says(world, |lane| lane.heard_since = since)
+    };
+    check(&heard(None), "healthy hold unheard");
+    check(&heard(Some(ago(AFTER - 1))), "healthy hold too_young");
+    check(&heard(Some(ago(AFTER))), "act no_progress");
+    let event = |at: UnixMillis| {
+        move |world: &mut Snapshot| says(world, |lane| lane.last_event_at = Some(at))
+    };
+    check(&event(ago(AFTER - 1)), "healthy hold too_young");
+    check(&event(NOW.plus(Duration::from_secs(9))), "healthy hold too_young");
+    check(&event(ago(AFTER)), "act no_progress");
+    check(
+        &|world| says(world, |lane| lane.updated_at = Some(ago(AFTER - 1))),
+        "healthy hold silent_so_far",
+    );
+    // It may be older than any child.
+    let tool = |world: &mut Snapshot| {
+        world.children = vec![child(50, 85_000)];
+        (world.children[0].is_agent, world.children[0].lane) = (false, None);
+    };
+    check(&tool, "hold tool_running");
+    let unknown = |world: &mut Snapshot| {
+        world.gateway_children = vec![(ProcessId { pid: 9, start_ticks: 9 }, ago(85_000))];
+    };
+    check(&unknown, "hold child_younger");
+    let own_tool = |world: &mut Snapshot| {
+        world.children = vec![child(50, 10)];
+        world.children[0].is_agent = false;
+        world.children[0].lane = Some("agent:main:cron:j1:run:s1".into());
+    };
+    check(&own_tool, "hold tool_running");
+    let spawned = |world: &mut Snapshot| {
+        let mut lane = live("agent:main:subagent:x", "s2");
+        lane.parent = Some("agent:main:cron:j1:run:s1".into());
+        answer(world, |answers| answers.lanes.push(lane));
+    };
+    check(&spawned, "hold waits_for_child");
+}
+
+#[test]
+fn without_a_start_nothing_else_is_judged() {
+    let check = |change: &dyn Fn(&mut Snapshot), want: &str| {
+        assert_eq!(startless(|world| change(world)).as_ref().map_or("none".to_owned(), line), want);
+    };
+    // That nothing runs in it is for `stale_lane` to say.
+    check(&|world| says(world, |lane| lane.has_active_run = Some(false)), "none");
+    check(&|world| says(world, |lane| lane.has_active_run = None), "healthy hold malformed");
+    check(&|world| says(world, |lane| lane.session_id = None), "hold malformed");
+    check(&|world| says(world, |lane| lane.started_at = Some(UnixMillis(0))), "hold malformed");
+    check(&|world| on(world, Version::new(2026, 7, 1)), "hold malformed");
+    check(&|world| on(world, Version::new(2026, 9, 7)), "hold version_untested");
+}
+
+/// The same run, begun again a moment ago: row and lock are of then.
+fn again(world: &mut Snapshot, seconds: u64, step: Option<u64>) {
+    for lane in &mut world.lanes {
+        lane.row.started_at = Field::Value(ago(seconds));
+        lane.row.updated_at = Field::Value(ago(seconds));
+    }
+    says(world, |lane| {
+        (lane.started_at, lane.updated_at) = (Some(ago(seconds)), Some(ago(seconds)));
+        (lane.last_event_at, lane.begun_again_at) = (Some(ago(seconds)), Some(ago(seconds)));
+        lane.last_step_at = step.map(ago);
+    });
+}
+
+#[test]
+fn a_silent_model_that_is_asked_again_is_no_progress() {
+    check_sqlite(|world| again(world, 5, Some(AFTER)), "act no_progress");
+    check_sqlite(|world| again(world, 5, Some(AFTER - 1)), "healthy hold too_young");
+    check_sqlite(|world| again(world, 5, None), "act no_progress");
+    let locked = |world: &mut Snapshot| {
+        again(world, 60, Some(AFTER));
+        on(world, Version::new(2026, 4, 15));
+        world.locks = vec![held("s1.jsonl.lock", 60)];
+    };
+    check(locked, "act no_progress");
+    let mut world = hung_in_sqlite();
+    again(&mut world, 5, Some(BEGAN));
+    let first = judge_with(&world, rule());
+    assert_eq!(call(&first).started_at, Some(ago(5)), "what is compared right before the call");
+    let mut later = world.clone();
+    again(&mut later, 4, Some(BEGAN));
+    assert_eq!(judge_with(&later, rule()).incarnation, first.incarnation, "the looks go on");
+}
+
+#[test]
+fn only_what_was_heard_to_be_the_same_run_counts_as_one() {
+    let but = |change: fn(&mut crate::model::LiveLane), want: &str| {
+        let twist = |world: &mut Snapshot| {
+            again(world, 60, Some(BEGAN));
+            says(world, change);
+        };
+        check_sqlite(twist, want);
+    };
+    but(|_| {}, "act no_progress");
+    but(|lane| lane.begun_again_at = None, "healthy hold too_young");
+    // Its start is that of another begin, which was not heard.
+    but(|lane| lane.started_at = Some(ago(49)), "healthy hold too_young");
+    but(|lane| lane.runs.clear(), "healthy hold too_young");
+    but(|lane| lane.runs.push(crate::model::RunId("r2".to_owned())), "healthy hold too_young");
+    but(|lane| lane.heard_since = Some(ago(AFTER - 1)), "healthy hold too_young");
+    but(|lane| lane.heard_since = None, "healthy hold too_young");
+    // A row that was written since, by a message or by progress.
+    but(|lane| lane.updated_at = Some(ago(49)), "healthy hold silent_so_far");
+    let written = |world: &mut Snapshot| {
+        again(world, 60, Some(BEGAN));
+        transcript(world, 60);
+    };
+    check(written, "healthy hold silent_so_far");
+    let retaken = |world: &mut Snapshot| {
+        again(world, 60, Some(BEGAN));
+        world.locks = vec![held("s1.jsonl.lock", 49)];
+    };
+    check(retaken, "healthy hold silent_so_far");
+    let older_child = |world: &mut Snapshot| {
+        again(world, 60, Some(BEGAN));
+        world.children = vec![child(50, 85_000)];
+        (world.children[0].is_agent, world.children[0].lane) = (false, None);
+    };
+    check_sqlite(older_child, "hold tool_running");
+}
+
+#[test]
+fn the_run_that_holds_the_place_of_recovery_is_judged_though_its_start_is_that_of_the_dead_one() {
+    let resumed = |event: u64| {
+        move |world: &mut Snapshot| {
+            says(world, |lane| {
+                (lane.started_at, lane.updated_at) = (Some(ago(90_000)), Some(ago(86_000)));
+                (lane.last_event_at, lane.runs) = (Some(ago(event)), Vec::new());
+            });
+            let mut starving = live("agent:main:n2", "s2");
+            (starving.started_at, starving.has_active_run) = (Some(ago(90_000)), Some(false));
+            (starving.aborted_last_run, starving.runs) = (true, Vec::new());
+            answer(world, |answers| answers.lanes.push(starving));
+        }
+    };
+    check_sqlite(resumed(AFTER), "act no_progress");
+    check_sqlite(resumed(AFTER - 1), "healthy hold silent_so_far");
+    let mut world = hung_in_sqlite();
+    resumed(AFTER)(&mut world);
+    let policies = Policies { hung_lane: rule(), ..settings() };
+    let judged = judge_all(&world, &history(), &policies);
+    let lanes: Vec<_> = judged.iter().map(|verdict| verdict.subject.id.as_str()).collect();
+    assert_eq!(lanes, [KEY], "of what starves `stale_lane` speaks");
 }
 
 #[test]
@@ -404,9 +601,9 @@ fn times_that_make_no_sense_are_left_alone() {
     let start = |world: &mut Snapshot, at: Option<UnixMillis>| {
         says(world, |lane| lane.started_at = at);
     };
-    check_sqlite(|world| start(world, None), "healthy hold malformed");
-    check_sqlite(|world| start(world, Some(UnixMillis(0))), "healthy hold malformed");
-    check_sqlite(|world| start(world, Some(UnixMillis(-5))), "healthy hold malformed");
+    check_sqlite(|world| start(world, None), "hold malformed");
+    check_sqlite(|world| start(world, Some(UnixMillis(0))), "hold malformed");
+    check_sqlite(|world| start(world, Some(UnixMillis(-5))), "hold malformed");
     check_sqlite(|world| start(world, Some(UnixMillis(i64::MAX))), "healthy hold in_future");
     let nameless = |world: &mut Snapshot| says(world, |lane| lane.session_id = None);
     check_sqlite(nameless, "hold malformed");
@@ -507,4 +704,41 @@ fn the_chat_is_told_only_if_the_user_wants_that_and_nothing_of_its_own() {
     let verdict = judge_with(&hung(), told);
     let text = call(&verdict).tell.clone().unwrap();
     assert!(text.contains("11h 6m") && !text.contains("agent"), "{text}");
+}
+
+/// An ACP agent that took a prompt on 2026.4.15 and says nothing: no lock, and no word of a run.
+fn silent_agent() -> (Snapshot, &'static str) {
+    let key = "agent:opencode:acp:1";
+    let mut world = hung();
+    on(&mut world, Version::new(2026, 4, 15));
+    world.lanes = vec![crate::policy::run::sample::disk(key, "s1")];
+    world.children = vec![crate::model::Child { lane: None, ..child(77, BEGAN) }];
+    let lane = crate::model::LiveLane { has_active_run: None, runs: Vec::new(), ..live(key, "s1") };
+    answer(&mut world, |answers| answers.lanes = vec![lane]);
+    (world, key)
+}
+
+#[track_caller]
+fn check_agent(change: impl FnOnce(&mut Snapshot), want: &str) {
+    let (mut world, key) = silent_agent();
+    change(&mut world);
+    let policies = Policies { hung_lane: rule(), ..settings() };
+    let verdicts = judge_all(&world, &history(), &policies);
+    let verdict = verdicts.iter().find(|verdict| verdict.subject.id == key).expect("a verdict");
+    assert_eq!(line(verdict), want);
+}
+
+#[test]
+fn an_agent_that_never_answers_is_reported_and_never_asked_about_over_rpc() {
+    check_agent(|_| {}, "hold ladder_done");
+    check_agent(|world| world.children[0].idle = Some(Duration::ZERO), "hold child_active");
+    check_agent(|world| world.children[0].is_agent = false, "healthy hold not_alive");
+    check_agent(|world| world.children.clear(), "healthy hold not_alive");
+    // It is older than the run: another lane's.
+    check_agent(|world| world.children[0].started_at = ago(BEGAN + 60), "healthy hold not_alive");
+    // The gateway knows of such runs, and of none here.
+    check_agent(
+        |world| says(world, |lane| lane.has_active_run = Some(false)),
+        "healthy hold not_alive",
+    );
 }

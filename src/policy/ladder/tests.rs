@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::model::sample::{GRACE, ago};
-use crate::model::{History, Snapshot, SubjectHistory, Version};
+use crate::model::{Child, History, LiveLane, RunId, Snapshot, SubjectHistory, Version};
 use crate::policy::ground::reach;
 use crate::policy::run::Lanes;
 use crate::policy::run::sample::{
-    BEGAN, KEY, answer, held, history, hung, hung_in_sqlite, live, on, says,
+    BEGAN, KEY, answer, child, held, history, hung, hung_in_sqlite, live, on, says,
 };
 
 const NAME: &str = "s1@1";
@@ -149,6 +149,32 @@ fn the_user_is_told_what_is_left_to_him() {
 }
 
 #[test]
+fn of_a_silent_agent_the_user_is_told_which_process_to_end() {
+    let key: SessionKey = "agent:opencode:acp:1".into();
+    let text = |children: &[(i32, u64)]| {
+        let mut world = hung();
+        on(&mut world, Version::new(2026, 4, 15));
+        world.vitals.restart_command = Some("systemctl x".to_owned());
+        let lane = LiveLane { has_active_run: None, ..live(&key.0, "s9") };
+        answer(&mut world, |answers| answers.lanes.push(lane));
+        let agent = |(pid, age): &(i32, u64)| Child { lane: None, ..child(*pid, *age) };
+        world.children = children.iter().map(agent).collect();
+        let history = history();
+        let (snapshot, history) = (&world, &history);
+        let context = Context { snapshot, history, explains_healthy: true, start_grace: GRACE };
+        let run = Lanes::of(&world).get(&key).unwrap();
+        left_to_the_user(context, &reach(context).unwrap(), &run)
+    };
+    let restart = "a restart of the gateway, by you: systemctl x";
+    let kill = "what frees this lane alone is the end of its agent, by you: kill 77";
+    assert_eq!(text(&[(77, BEGAN)]), format!("{kill}; else {restart}"));
+    // It was there before the run, so it may be another's.
+    assert_eq!(text(&[(77, BEGAN + 600)]), format!("what is left is {restart}"));
+    let of_two = text(&[(77, BEGAN), (78, 9)]);
+    assert!(of_two.contains("one of the 2 between pid 77 and pid 78"), "{of_two}");
+}
+
+#[test]
 fn what_does_nothing_on_a_version_is_skipped() {
     let due = |version, repair: &[Rung]| case(version).only(repair).due(&history());
     assert_eq!(due((5, 7), &[Rung::Steer, Rung::Reset]), Ok(Rung::Reset));
@@ -187,6 +213,51 @@ fn an_abort_names_its_run_or_it_is_known_why_not() {
 }
 
 #[test]
+fn no_abort_drops_the_messages_that_wait_behind_the_run() {
+    let waiting =
+        |count: Option<u32>| move |world: &mut Snapshot| says(world, |lane| lane.queued = count);
+    for version in [(5, 7), (5, 28), (6, 11), (7, 1)] {
+        for count in [None, Some(1), Some(7)] {
+            case(version).with(waiting(count)).check(&history(), "hold would_lose_waiting");
+        }
+        case(version).with(waiting(Some(0))).check(&history(), "abort");
+    }
+    // These keep them.
+    for version in [(3, 24), (4, 15)] {
+        case(version).with(waiting(Some(2))).check(&history(), "abort");
+    }
+    let sqlite = Case { world: hung_in_sqlite(), ..case((9, 6)) };
+    sqlite.with(waiting(Some(2))).check(&history(), "abort");
+    let text = |count| case((7, 1)).with(waiting(count)).due(&history()).unwrap_err().to_string();
+    assert!(text(Some(1)).starts_with("1 message waits behind its run, and on this version"));
+    assert!(text(None).starts_with("it is not known how many messages wait behind its run"));
+    assert!(text(None).contains("/stop"), "{}", text(None));
+}
+
+#[test]
+fn a_run_that_another_lane_names_too_is_not_ended() {
+    let also = |key: &'static str| {
+        move |world: &mut Snapshot| {
+            let mut other = live(key, "s2");
+            other.runs = vec![RunId("r0".to_owned()), RunId("r1".to_owned())];
+            answer(world, |answers| answers.lanes.push(other));
+        }
+    };
+    for version in [(4, 15), (5, 7), (7, 1)] {
+        let case = case(version).only(&[Rung::Abort]).with(also("agent:main:other"));
+        case.check(&history(), "hold rpc_disagrees");
+    }
+    let several = [RunId("r1".to_owned())];
+    let other = |key: &str, own: &str| {
+        let lane = crate::model::LiveLane { runs: several.to_vec(), ..live(key, "s2") };
+        crate::model::other_lane_of(&[lane], &several[0], &own.into()).is_some()
+    };
+    let (job, run) = ("agent:main:cron:j", "agent:main:cron:j:run:s");
+    assert!(!other(job, run) && !other(run, job) && !other(job, job));
+    assert!(other("agent:main:cron:k", job) && other("agent:main:cron:k:run:s", run));
+}
+
+#[test]
 fn a_dead_lane_has_rungs_of_its_own() {
     let dead = |version, repair: &[Rung]| Case { is_dead: true, ..case(version).only(repair) };
     dead((4, 15), &[Rung::Abort, Rung::Reset]).check(&history(), "reset");
@@ -201,7 +272,6 @@ fn a_dead_lane_has_rungs_of_its_own() {
 fn a_call_carries_what_it_was_judged_by() {
     let mut world = hung();
     world.locks = vec![held("s1.jsonl.lock", BEGAN)];
-    says(&mut world, |lane| lane.queued = Some(3));
     answer(&mut world, |answers| answers.lanes.push(live("agent:main:other", "s2")));
     let history = history();
     let context =
@@ -221,7 +291,8 @@ fn a_call_carries_what_it_was_judged_by() {
     let reach = reach(context).unwrap();
     let call = call(context, &reach, &climb, Rung::Abort, None);
     assert_eq!(call.lock.as_deref(), Some(world.locks[0].path.as_path()));
-    assert_eq!((call.queued, call.version), (Some(3), Version::new(2026, 5, 7)));
+    assert_eq!((call.queued, call.version), (Some(0), Version::new(2026, 5, 7)));
+    assert_eq!(call.run, Some(RunId("r1".to_owned())));
     assert_eq!(call.gateway, crate::model::sample::GATEWAY);
     assert_eq!(call.session_id, Some("s1".into()));
     assert_eq!(call.settle_within, Duration::from_secs(30));

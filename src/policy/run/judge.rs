@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{
-    Configured, Gap, HoldReason, Lane, LiveLane, Residue, Snapshot, Source, Transcript,
+    Configured, Gap, HoldReason, Lane, LiveLane, Residue, Snapshot, Source, Transcript, Work,
 };
 
 use super::progress::{is_watched, quiet};
@@ -25,8 +25,8 @@ pub(in crate::policy) fn hung(
     let snapshot = context.snapshot;
     readable(snapshot, run)?;
     let live = run.single()?;
-    let started_at = run.started_at(snapshot.taken_at)?;
-    let age = snapshot.taken_at.since(started_at);
+    let begin = run.begin(&reach.facts, snapshot.taken_at)?;
+    let age = snapshot.taken_at.since(begin.latest);
     if age < after {
         return Err(HoldReason::TooYoung { age, after });
     }
@@ -34,17 +34,23 @@ pub(in crate::policy) fn hung(
     held_by_others(context, reach, run)?;
     residue(run.disk, live)?;
     let quiet = silent(context, run, after)?;
-    waits::on_process(context, run, started_at, after)?;
-    waits::on_lane(context, reach, run, started_at)?;
+    waits::on_process(context, run, begin.earliest, after)?;
+    waits::on_lane(context, reach, run, begin.earliest)?;
     waits::on_task(context, reach, run)?;
-    defers(reach, snapshot.gateway.configured, quiet)?;
+    // A tool is not ended at all; an agent counts as one.
+    let work = match waits::has_child(snapshot, run, begin.earliest) {
+        true => Work::Tool,
+        false => Work::Model,
+    };
+    defers(reach, work, snapshot.gateway.configured, quiet)?;
     Ok(quiet)
 }
 
 /// Returns true if the run is alive and old, and left no sign of life for `after`: worth a line,
 /// whatever stands against doing anything.
 pub(in crate::policy) fn looks_hung(context: Context<'_>, run: &Run<'_>, after: Duration) -> bool {
-    let old = run.began().is_some_and(|at| context.snapshot.taken_at.since(at) >= after);
+    let since = run.quiet_since().or(run.began());
+    let old = since.is_none_or(|at| context.snapshot.taken_at.since(at) >= after);
     old && alive(context, run).is_some() && quiet(context, run, after) >= after
 }
 
@@ -116,13 +122,15 @@ fn silent(context: Context<'_>, run: &Run<'_>, after: Duration) -> Result<Durati
 }
 
 /// The gateway's own deadlines stand, whatever is configured here: those of its recovery, of a
-/// model that says nothing (asked twice), and of a compaction.
-fn defers(reach: &Reach<'_>, configured: Configured, quiet: Duration) -> Result<(), HoldReason> {
+/// model that says nothing, and of a compaction.
+fn defers(
+    reach: &Reach<'_>,
+    work: Work,
+    configured: Configured,
+    quiet: Duration,
+) -> Result<(), HoldReason> {
     let facts = &reach.facts;
-    let provider = facts.provider_silence.map_or(Duration::ZERO, |silence| {
-        silence.saturating_mul(2).saturating_add(facts.settles_within)
-    });
-    let left = facts.defers(configured).max(provider).saturating_sub(quiet);
+    let left = facts.defers(work, configured).saturating_sub(quiet);
     if !left.is_zero() {
         return Err(HoldReason::GatewayRecovers { left });
     }

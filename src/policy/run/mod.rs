@@ -2,6 +2,7 @@
 //!
 //! What `hung_lane` and `held_lock` share. Nothing here is a verdict.
 
+mod begin;
 mod evidence;
 mod judge;
 mod progress;
@@ -12,10 +13,11 @@ mod waits;
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Field, HoldReason, Lane, LaneStatus, LiveLane, Lock, Payload, ProcessId, RunId, SessionId,
-    SessionKey, Snapshot, UnixMillis,
+    Capabilities, Child, Field, HoldReason, Lane, LaneStatus, LiveLane, Lock, Payload, ProcessId,
+    RunId, SessionId, SessionKey, Snapshot, UnixMillis,
 };
 
+use super::clock::STEP;
 use super::{Context, Holder, holder};
 
 pub(super) use evidence::evidence;
@@ -83,7 +85,8 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn is_called_running(&self) -> bool {
+    /// Returns true if disk or gateway calls it running.
+    pub(super) fn is_called_running(&self) -> bool {
         self.disk.is_some_and(|lane| lane.row.status == LaneStatus::Running)
             || self.live.is_some_and(is_running)
     }
@@ -112,6 +115,10 @@ impl<'a> Run<'a> {
     /// Returns when it began, if disk and gateway mean the same run and its times make sense.
     pub(super) fn started_at(&self, now: UnixMillis) -> Result<UnixMillis, HoldReason> {
         self.agrees()?;
+        self.sensible_start(now)
+    }
+
+    fn sensible_start(&self, now: UnixMillis) -> Result<UnixMillis, HoldReason> {
         let started_at = self.began().ok_or(HoldReason::Malformed { field: "startedAt" })?;
         if started_at > now.plus(FUTURE_SLACK) {
             return Err(HoldReason::InFuture { at: started_at });
@@ -158,6 +165,16 @@ impl<'a> Run<'a> {
         self.live.is_some_and(|lane| lane.has_active_run == Some(true))
     }
 
+    /// Returns true if the gateway says that no run of the lane is active, and its version knows of all
+    /// that the lane may have: 2026.7.1 but for cron, 2026.8.1 and later.
+    pub(super) fn is_said_idle(&self, facts: &Capabilities) -> bool {
+        let Ok(live) = self.single() else { return false };
+        live.has_active_run == Some(false)
+            && live.runs.is_empty()
+            && self.is_same_session()
+            && facts.proves_idle(self.key)
+    }
+
     /// Returns the locks of its transcript.
     pub(super) fn locks(&self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Lock> {
         let lane = self.disk;
@@ -172,11 +189,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns which run it is: its session, and when it began. The same text for as long as it
-    /// is the same run.
+    /// Returns which run it is: its session, and when it began, or, where the same run has been begun
+    /// again, its id. The same text for as long as it is the same run.
     pub(super) fn name(&self) -> String {
         let session = self.session_id().map_or("", |id| id.0.as_str());
-        format!("{session}@{}", self.began().unwrap_or_default().0)
+        match (self.begun_again(), self.named()) {
+            (Some(_), Some(run)) => format!("{session}@{}", run.0),
+            _ => format!("{session}@{}", self.began().unwrap_or_default().0),
+        }
     }
 }
 
@@ -225,6 +245,8 @@ pub(super) enum Alive<'a> {
     Named,
     /// It holds a lock of the run's session.
     Locked(&'a Lock),
+    /// An agent that can only be its own lives below the gateway.
+    Agent,
 }
 
 impl Alive<'_> {
@@ -234,6 +256,7 @@ impl Alive<'_> {
             Alive::Said => "the gateway says that it is active",
             Alive::Named => "the gateway named it, and not its end",
             Alive::Locked(_) => "the gateway holds a lock of its session",
+            Alive::Agent => "its agent lives below the gateway",
         }
     }
 }
@@ -251,5 +274,22 @@ pub(super) fn alive<'a>(context: Context<'a>, run: &Run<'a>) -> Option<Alive<'a>
     }
     let lane = run.disk?;
     let mut locks = run.locks(context.snapshot).filter(|lock| is_own(lock, lane));
-    locks.find(|lock| is_held_by(context, lock, gateway)).map(Alive::Locked)
+    let lock = locks.find(|lock| is_held_by(context, lock, gateway)).map(Alive::Locked);
+    lock.or_else(|| agents(context, run).next().map(|_| Alive::Agent))
+}
+
+/// Returns the agents that may be at work for a run over ACP, on versions that say nothing of such
+/// runs. One whose lane is not known counts if it is not older than the run.
+pub(super) fn agents<'a>(
+    context: Context<'a>,
+    run: &Run<'a>,
+) -> impl Iterator<Item = &'a Child> + use<'a> {
+    let (key, began) = (run.key, run.began());
+    let is_told = run.live.is_none_or(|live| live.has_active_run.is_some());
+    let is_its = move |child: &&Child| match &child.lane {
+        Some(lane) => lane == key,
+        None => began.is_some_and(|at| child.started_at.plus(STEP) >= at),
+    };
+    let children = context.snapshot.children.iter().filter(|child| child.is_agent);
+    children.filter(is_its).filter(move |_| key.is_acp() && !is_told)
 }

@@ -24,6 +24,9 @@ pub(in crate::policy) struct Sign {
 ///
 /// `updatedAt` is refreshed by every message that comes in, also on a hung lane. It is left out
 /// only where both a transcript and events of the whole time say more.
+///
+/// That the same run was begun again is none, and neither is the row or the lock that was written
+/// with it; see [`super::begin`].
 pub(in crate::policy) fn last_sign(context: Context<'_>, run: &Run<'_>, after: Duration) -> Sign {
     let now = context.snapshot.taken_at;
     let on_disk = |pick: fn(&crate::model::Lane) -> Transcript| run.disk.map(pick);
@@ -31,21 +34,27 @@ pub(in crate::policy) fn last_sign(context: Context<'_>, run: &Run<'_>, after: D
     let has_transcript = matches!(transcript, Some(Transcript::Present { .. }));
     let heard_since = run.live.and_then(|lane| lane.heard_since);
     let heard_all = heard_since.is_some_and(|since| now.since(since) >= after);
+    let needs_events = !has_transcript || run.began().is_none();
     let written = |sign: Option<Transcript>| sign.and_then(Transcript::modified_at);
     let row = [
         run.disk.and_then(|lane| lane.row.updated_at.value()),
         run.live.and_then(|lane| lane.updated_at),
     ];
-    let row = row.into_iter().flatten().max().filter(|_| !(has_transcript && heard_all));
+    let row = row.into_iter().flatten().max().filter(|_| needs_events || !heard_all);
     let lock = run.locks(context.snapshot).map(taken_at).max();
+    let event = match run.quiet_since() {
+        Some(since) => Some(since),
+        None => run.live.and_then(|lane| lane.last_event_at),
+    };
+    let anew = |at: &UnixMillis| !run.is_of_begin(*at);
     let signs = [
-        (run.began(), "its start"),
+        (run.began().filter(anew), "its start"),
         (written(transcript), "its transcript"),
         (written(on_disk(|lane| lane.trajectory)), "its trajectory"),
-        (run.live.and_then(|lane| lane.last_event_at), "an event"),
-        (row, "its row"),
-        (lock, "its lock"),
-        (heard_since.filter(|_| !has_transcript), "nobody listened before"),
+        (event, "an event"),
+        (row.filter(anew), "its row"),
+        (lock.filter(anew), "its lock"),
+        (heard_since.filter(|_| needs_events), "nobody listened before"),
     ];
     let signs = signs.into_iter().filter_map(|(at, what)| Some(Sign { at: at?, what }));
     signs.max_by_key(|sign| sign.at).unwrap_or(Sign { at: now, what: "nothing is known of it" })
@@ -66,7 +75,7 @@ pub(in crate::policy) fn taken_at(lock: &Lock) -> UnixMillis {
 
 /// Returns true if silence of the run can be told from nobody having looked.
 pub(super) fn is_watched(run: &Run<'_>) -> bool {
-    let transcript = run.disk.map(|lane| lane.transcript);
+    let transcript = run.disk.map(|lane| lane.transcript).filter(|_| run.began().is_some());
     matches!(transcript, Some(Transcript::Present { .. }))
         || run.live.is_some_and(|lane| lane.heard_since.is_some())
 }

@@ -31,9 +31,10 @@ pub(in crate::policy) fn live(key: &str, session: &str) -> LiveLane {
         started_at: Some(ago(BEGAN)),
         updated_at: Some(ago(BEGAN)),
         has_active_run: Some(true),
-        runs: vec![RunId("r1".to_owned())],
+        runs: vec![RunId(if session == "s1" { "r1".to_owned() } else { format!("r-{session}") })],
         last_event_at: Some(ago(BEGAN)),
         heard_since: Some(ago(80_000)),
+        queued: Some(0),
         ..LiveLane::default()
     }
 }

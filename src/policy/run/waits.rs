@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::{Child, Era, HoldReason, LaneStatus, LiveLane, SessionKey, Source, UnixMillis};
+use crate::model::{
+    Child, Era, HoldReason, LaneStatus, LiveLane, SessionKey, Snapshot, Source, UnixMillis,
+};
 
 use super::{Run, is_running};
 use crate::policy::Context;
@@ -21,11 +23,7 @@ pub(super) fn on_process(
 ) -> Result<(), HoldReason> {
     let snapshot = context.snapshot;
     let younger = |at: UnixMillis| at.plus(STEP) >= started_at;
-    let may_be_its = |child: &&Child| match &child.lane {
-        Some(lane) => lane == run.key,
-        None => younger(child.started_at),
-    };
-    let its = || snapshot.children.iter().filter(may_be_its);
+    let its = || snapshot.children.iter().filter(|child| may_be_its(child, run, started_at));
     if let Some(tool) = its().filter(|child| !child.is_agent).min_by_key(|child| child.id) {
         return Err(HoldReason::ToolRunning { id: tool.id });
     }
@@ -42,6 +40,18 @@ pub(super) fn on_process(
     }
 }
 
+/// Returns true if there is a child process that may be the run's, at work or not.
+pub(super) fn has_child(snapshot: &Snapshot, run: &Run<'_>, started_at: UnixMillis) -> bool {
+    snapshot.children.iter().any(|child| may_be_its(child, run, started_at))
+}
+
+fn may_be_its(child: &Child, run: &Run<'_>, started_at: UnixMillis) -> bool {
+    match &child.lane {
+        Some(lane) => run.key.covers(lane),
+        None => child.started_at.plus(STEP) >= started_at,
+    }
+}
+
 /// A lane that the run spawned, and that is running itself. One whose parent is not known counts if
 /// it is of a kind that is spawned, and not older than the run.
 pub(super) fn on_lane(
@@ -51,7 +61,7 @@ pub(super) fn on_lane(
     started_at: UnixMillis,
 ) -> Result<(), HoldReason> {
     let may_be_its = |lane: &&LiveLane| match &lane.parent {
-        Some(parent) => parent == run.key,
+        Some(parent) => run.key.covers(parent),
         None => {
             is_spawned(&lane.key) && lane.started_at.is_none_or(|at| at.plus(STEP) >= started_at)
         }
@@ -83,7 +93,7 @@ pub(super) fn on_task(
         let source = Source::Tasks.name();
         return Err(HoldReason::Gap { source, reason: reason.to_owned() });
     };
-    if !lanes.contains(run.key) {
+    if !lanes.iter().any(|key| run.key.covers(key)) {
         return Ok(());
     }
     let unaccounted = |key: &&SessionKey| match reach.answers.lane(key) {

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::policy::Context;
 use crate::policy::clock::STEP;
-use crate::policy::ground::{Reach, reach};
+use crate::policy::ground::reach;
 use crate::policy::run::Run;
 use crate::policy::settings::StaleLane;
 
@@ -30,20 +30,10 @@ pub(super) fn proof(
     if predates(started_at, gateway) {
         return clock_holds(context, gateway).map(|()| ActReason::OlderThanGateway);
     }
-    if reach(context).is_ok_and(|reach| run.is_some_and(|run| is_said_idle(&reach, run))) {
+    if reach(context).is_ok_and(|reach| run.is_some_and(|run| run.is_said_idle(&reach.facts))) {
         return without_task(context, lane).map(|()| ActReason::NoActiveRun);
     }
     silent(context, rule, lane, started_at)
-}
-
-/// Returns true if the gateway says that no run of the lane is active, and its version knows of all
-/// that the lane may have: 2026.7.1 but for cron, 2026.8.1 and later.
-pub(super) fn is_said_idle(reach: &Reach<'_>, run: &Run<'_>) -> bool {
-    let Ok(live) = run.single() else { return false };
-    live.has_active_run == Some(false)
-        && live.runs.is_empty()
-        && run.is_same_session()
-        && reach.facts.proves_idle(run.key)
 }
 
 /// Returns true if the run began before the process that should be running it, as far as the

@@ -171,6 +171,21 @@ fn what_waits_for_the_place_of_another_is_not_reset_but_told_of_it() {
         says(world, |lane| lane.started_at = Some(ago(BEGAN)));
     };
     check(begun_later, "act no_active_run");
+    // As it is found: marked as aborted, and the one before it likewise.
+    let marked = |world: &mut Snapshot| {
+        starved("agent:main:n2", before, Some(true))(world);
+        says(world, |lane| lane.aborted_last_run = true);
+        let mut third = live("agent:main:a3", "s3");
+        (third.started_at, third.has_active_run) = (Some(before), Some(false));
+        third.aborted_last_run = true;
+        answer(world, |answers| answers.lanes.push(third));
+    };
+    check(marked, "hold starved");
+    let alone = |world: &mut Snapshot| {
+        marked(world);
+        answer(world, |answers| answers.lanes[1].has_active_run = Some(false));
+    };
+    check(alone, "hold aborted_last_run");
     let mut world = idle();
     starved("agent:main:n2", before, Some(true))(&mut world);
     assert!(verdict(&world, &every()).decision.text().contains("agent:main:n2"));

@@ -7,8 +7,8 @@ use crate::model::{
     UnixMillis, Verdict,
 };
 
+use super::StaleLane;
 use super::ask::{Judged, climb, rungs};
-use super::{StaleLane, proof};
 use crate::policy::Context;
 use crate::policy::ground::{Reach, reach};
 use crate::policy::ladder;
@@ -103,19 +103,21 @@ fn idle(
     lanes: &Lanes<'_>,
     run: &Run<'_>,
 ) -> Result<ActReason, HoldReason> {
+    if run.is_said_active() {
+        return Err(HoldReason::RunActive);
+    }
     let started_at = run.started_at(context.snapshot.taken_at)?;
+    let is_idle = run.is_said_idle(&reach.facts);
+    // What waits for its recovery is marked as aborted, too: that it starves is the cause.
+    if let Some(by) = holder_of_recovery(reach, lanes, run, started_at).filter(|_| is_idle) {
+        return Err(HoldReason::Starved { by: by.key.clone() });
+    }
     if run.single()?.aborted_last_run {
         return Err(HoldReason::AbortedLastRun);
     }
     old_enough(context, rule, Some(started_at))?;
     still(context, rule, reach, run)?;
-    if !proof::is_said_idle(reach, run) {
-        return Err(HoldReason::NoProof);
-    }
-    match holder_of_recovery(reach, lanes, run, started_at) {
-        Some(by) => Err(HoldReason::Starved { by: by.key.clone() }),
-        None => Ok(ActReason::NoActiveRun),
-    }
+    if is_idle { Ok(ActReason::NoActiveRun) } else { Err(HoldReason::NoProof) }
 }
 
 fn old_enough(

@@ -115,6 +115,7 @@ const ELSEWHERE: [Elsewhere; 11] = [
                 "a_reset_waits_for_the_lock_where_it_would_empty_the_conversation",
             ),
             ("run_unknown", "an_abort_names_its_run_or_it_is_known_why_not"),
+            ("would_lose_waiting", "no_abort_drops_the_messages_that_wait_behind_the_run"),
         ],
     ),
     (

@@ -4,8 +4,9 @@ use crate::home::Home;
 use crate::load::{Load, Tally};
 
 const SECONDS: u64 = 30;
-/// What the medians of two equal runs differ by on a small machine.
-const NOISE_MS: u64 = 100;
+/// What the medians of two equal runs may differ by where other things want the machine, too. What
+/// is asserted is that nobody waits for the watchdog; the numbers are for the reader.
+const NOISE: (u64, u64) = (4, 1_000);
 
 pub(super) struct Alone(Tally);
 
@@ -24,8 +25,9 @@ impl Alone {
         eprintln!("  {}: a quick turn: {before} ms alone, {now} ms beside it", home.lab.version);
         for tally in [&self.0, &beside] {
             assert!(tally.failed.is_empty(), "{tally:?}");
-            assert!(tally.ok >= 10, "{tally:?}");
+            assert!(tally.ok >= 4, "{tally:?}");
         }
-        assert!(now <= before + before / 2 + NOISE_MS, "{before} ms became {now} ms");
+        let (times, more) = NOISE;
+        assert!(now <= times * before + more, "{before} ms became {now} ms");
     }
 }

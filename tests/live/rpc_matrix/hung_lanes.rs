@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::gateway::Gateway;
 use crate::home::Home;
 use crate::hung::{By, Hung};
 use crate::matrix::{Matrix, Row};
-use crate::report::Report;
+use crate::report::{Reason, Report};
 use crate::rpc_matrix::acts;
 use crate::rpc_matrix::versions::{Cure, Facts};
 use crate::wait::{seconds, until};
+use crate::watchdog::Daemon;
 
 pub(super) struct HungLanes([(By, Hung); 3]);
 
@@ -21,15 +24,28 @@ pub(super) fn begin(home: &Home, gateway: &Gateway) -> HungLanes {
 }
 
 impl HungLanes {
+    /// Waits until the watchdog has said the last word about each: freed, or nothing helps.
     #[track_caller]
-    pub(super) fn wait_until_free(&self, home: &Home, gateway: &Gateway, limit: Duration) {
-        until("every hung lane is freed", limit, || {
-            self.0.iter().all(|(_, hung)| hung.is_free(home, gateway)).then_some(())
+    pub(super) fn wait_until_seen_to(&self, facts: &Facts, daemon: &Daemon, limit: Duration) {
+        until("every hung lane is seen to", limit, || {
+            let passes = daemon.passes();
+            let is_done = |by: By, key: &str| match facts.freed(by) {
+                Cure::Abort | Cure::Steer => {
+                    passes.iter().any(|pass| pass.done("hung_lane").contains(&key))
+                }
+                Cure::Nothing => {
+                    passes.iter().any(|pass| pass.code("hung_lane", key) == Some("ladder_done"))
+                }
+                Cure::Gateway => {
+                    passes.last().is_some_and(|pass| pass.of("hung_lane", key).is_none())
+                }
+            };
+            self.0.iter().all(|(by, hung)| is_done(*by, &hung.key)).then_some(())
         });
     }
 
     /// The watchdog freed those that its version lets it free, each once, and touched nothing else;
-    /// all of them answer, and nothing was lost.
+    /// what it freed answers, and nothing was lost.
     #[track_caller]
     pub(super) fn assert_freed(
         &self,
@@ -47,7 +63,17 @@ impl HungLanes {
         assert_eq!(acts, expected, "nothing else was touched");
         for (by, hung) in &self.0 {
             let row = gateway.row(&hung.key);
-            matrix.add(table_row(*by, facts.freed(*by), row["status"].as_str()));
+            let reason = said(passes, &hung.key);
+            matrix.add(table_row(*by, facts.freed(*by), &reason.code, row["status"].as_str()));
+            if facts.freed(*by) == Cure::Nothing {
+                assert!(reason.text.contains("openclaw gateway restart"), "{reason:?}");
+                hung.before.assert_kept(home, gateway);
+                continue;
+            }
+            assert!(hung.is_free(home, gateway), "{row}");
+            if *by == By::Chat && facts.freed(*by) == Cure::Abort {
+                hung.assert_told(gateway, passes);
+            }
             hung.assert_answers(home, gateway, *by);
         }
     }
@@ -58,7 +84,25 @@ impl HungLanes {
     }
 }
 
+/// Why something was done about the lane, or else was not in the end.
+#[track_caller]
+fn said<'p>(passes: &'p [Report], key: &str) -> &'p Reason {
+    let told = || passes.iter().rev().filter_map(|pass| pass.of("hung_lane", key));
+    let done = told().find(|verdict| verdict.decision == "act");
+    &done.or_else(|| told().next()).expect("a word about the lane").reason
+}
+
 impl Hung {
+    /// Who looks at the chat sees what was stopped and why.
+    #[track_caller]
+    fn assert_told(&self, gateway: &Gateway, passes: &[Report]) {
+        let history = gateway.call("chat.history", &json!({ "sessionKey": self.key, "limit": 50 }));
+        let notes = passes.iter().filter_map(|pass| pass.of("hung_lane", &self.key)?.note.clone());
+        let notes: Vec<_> = notes.collect();
+        let line = "clawarden stopped a run here that had made no progress for";
+        assert!(history.to_string().contains(line), "{notes:?}: {history:#}");
+    }
+
     /// The conversation is as it was, the next message is answered, and then it is again.
     #[track_caller]
     pub(super) fn assert_answers(&self, home: &Home, gateway: &Gateway, by: By) {
@@ -74,17 +118,21 @@ impl Hung {
     }
 }
 
-fn table_row(by: By, freed: Cure, status: Option<&str>) -> Row {
+fn table_row(by: By, freed: Cure, code: &str, status: Option<&str>) -> Row {
     let repair = match freed {
         Cure::Abort => "abort",
         Cure::Steer => "abort (`no-active-run`), then steer",
         Cure::Gateway => "left to the gateway, which ends it",
         Cure::Nothing => "none; reported",
     };
-    let next = if by == By::Cron { "the next job runs" } else { "the next message is answered" };
+    let next = match (by, freed) {
+        (_, Cure::Nothing) => "the user is told the restart command",
+        (By::Cron, _) => "the next job runs",
+        _ => "the next message is answered",
+    };
     Row {
         fault: by.fault(),
-        verdict: "`hung_lane`: `no_progress`".to_owned(),
+        verdict: format!("`hung_lane`: `{code}`"),
         repair: repair.to_owned(),
         afterwards: format!("row `{}`; {next}", status.unwrap_or("without status")),
         lost: "nothing",

@@ -4,12 +4,13 @@ use crate::conversation::Conversation;
 use crate::gateway::Gateway;
 use crate::home::Home;
 use crate::matrix::{Matrix, Row};
+use crate::rpc_matrix::versions::Facts;
 use crate::wait::{seconds, until};
 
 const LANE: &str = "agent:main:quota";
 
 #[track_caller]
-pub(super) fn check(home: &Home, gateway: &Gateway, matrix: &mut Matrix) {
+pub(super) fn check(home: &Home, gateway: &Gateway, facts: &Facts, matrix: &mut Matrix) {
     gateway.turn(LANE);
     let before = Conversation::read(home, gateway, LANE);
     let run = gateway.send("chat.send", LANE, "[[say:quota]] over the limit");
@@ -20,12 +21,23 @@ pub(super) fn check(home: &Home, gateway: &Gateway, matrix: &mut Matrix) {
     });
     assert!(!home.holds_lock(&row), "a refused run lets go of its lock");
     before.assert_kept(home, gateway);
-    gateway.turn(LANE);
+    let status = row["status"].as_str().unwrap_or_default();
+    let afterwards = if facts.shuns_provider {
+        let run = gateway.send("chat.send", LANE, "[[say:ok]] and now?");
+        let next = gateway.wait_for(&run, seconds(180));
+        assert_eq!(next, "error", "the gateway itself leaves this provider alone for a while");
+        before.assert_kept(home, gateway);
+        format!("row `{status}`; the gateway asks that provider nothing for ten minutes")
+    } else {
+        gateway.turn(LANE);
+        before.assert_kept(home, gateway);
+        format!("row `{status}`; the next message is answered")
+    };
     matrix.add(Row {
-        fault: "provider answers 429",
+        fault: "a provider that answers 429",
         verdict: "none".to_owned(),
         repair: "none needed".to_owned(),
-        afterwards: format!("`{}`, answers", row["status"].as_str().unwrap_or_default()),
+        afterwards,
         lost: "nothing",
     });
 }

@@ -23,7 +23,10 @@ pub(super) struct Between {
 pub(super) fn begin(home: &Home, gateway: &Gateway, facts: &Facts) -> Between {
     let hung = Hung::begin(home, gateway, By::Chat, "between");
     let lock = hung.lock(home);
-    let config = facts.config_for_one("between").replace("gap: 1s", "gap: 10m");
+    let config = facts.config_for_one("between").replace("gap: 1s", "gap: 30m");
+    // The locks of a gateway that was killed are another policy's.
+    let config = config.replace("dead_lock: { mode: enforce", "dead_lock: { mode: observe");
+    let config = config.replace("interval: 2s", "interval: 5s");
     Between { hung, lock, daemon: Watchdog::with(home, "between", &config).daemon() }
 }
 
@@ -36,7 +39,7 @@ impl Between {
     #[track_caller]
     pub(super) fn check(self, home: &Home, gateway: Gateway) {
         let Self { hung, daemon, .. } = self;
-        until("one look is over, and one is to come", seconds(120), || {
+        until("one look is over, and one is to come", seconds(240), || {
             let wants_another =
                 |pass: &Report| pass.code("hung_lane", &hung.key) == Some("not_confirmed");
             daemon.passes().last().is_some_and(wants_another).then_some(())

@@ -5,6 +5,16 @@ use std::time::Duration;
 use crate::hung::By;
 use crate::wait::seconds;
 
+/// How much of the gateway's own patience there is to wait for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Pace {
+    /// All of it, as every gateway has it by default.
+    Whole,
+    /// Its recovery is switched off in its configuration (`diagnostics.enabled`), for which the
+    /// watchdog then does not wait. What the gateway does about a silent model remains.
+    Quick,
+}
+
 /// What frees such a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Cure {
@@ -23,12 +33,14 @@ pub(super) enum Cure {
 pub(super) struct Facts {
     pub(super) version: &'static str,
     /// How long a run must have been silent before its gateway has had its turn.
-    pub(super) own_deadline: Duration,
+    own_deadline: Duration,
     chat: Cure,
     agent: Cure,
     cron: Cure,
     /// Whether it resumes interrupted sessions one after the other.
     pub(super) starves: bool,
+    /// Whether it asks a provider nothing for ten minutes that says that the quota is used up.
+    pub(super) shuns_provider: bool,
 }
 
 impl Facts {
@@ -36,6 +48,14 @@ impl Facts {
     pub(super) fn of(version: &str) -> &'static Self {
         let facts = ALL.iter().find(|facts| facts.version == version);
         facts.unwrap_or_else(|| panic!("{version}: nothing is known of it"))
+    }
+
+    /// How long a run must have been silent at that pace before its gateway has had its turn.
+    pub(super) fn own_deadline(&self, pace: Pace) -> Duration {
+        match pace {
+            Pace::Whole => self.own_deadline,
+            Pace::Quick => self.own_deadline.min(MODEL_TWICE),
+        }
     }
 
     /// What frees a run that began in this way.
@@ -68,7 +88,7 @@ impl Facts {
         let repair = if self.agent == Cure::Steer { "[abort, steer]" } else { "[abort]" };
         format!(
             "\
-interval: 1s
+interval: 2s
 confirm: {{ looks: 2, gap: 1s }}
 start_grace: 5s
 allow_short: true
@@ -76,7 +96,7 @@ limits: {{ actions_per_pass: 20, actions_per_hour: 500, cooldown: 5s }}
 policies:
   stale_lane: {{ mode: observe, after: 20s }}
   dead_lock: {{ mode: enforce, min_age: 1s }}
-  hung_lane: {{ mode: {hung}, after: 30s, repair: {repair} }}
+  hung_lane: {{ mode: {hung}, after: 30s, repair: {repair}, tell: true }}
   held_lock: {{ mode: {held}, after: 30s, repair: [abort] }}
   gateway_health: {{ mode: observe }}
 "
@@ -88,27 +108,30 @@ fn exception(name: &str, mode: &str) -> String {
     format!("  - match: {{ lane: \"agent:main:{name}\" }}\n    hung_lane: {{ mode: {mode} }}\n")
 }
 
-/// On the first two, gateways do nothing about silence. On 2026.9.6 a run waits for a model or a tool
-/// as long as these may take.
-const NO_WAIT: Duration = Duration::ZERO;
+/// A silent model is asked twice, 120 s each, and the run then has 15 s to settle.
+const MODEL_TWICE: Duration = seconds(2 * 120 + 15);
+/// Nothing but the time of a compaction: 30 s as configured by these tests, and 120 s of grace.
+const COMPACTION: Duration = seconds(30 + 120);
 
 /// Oldest first.
 pub(super) const ALL: [Facts; 7] = [
     Facts {
         version: "2026.3.24",
-        own_deadline: NO_WAIT,
+        own_deadline: COMPACTION,
         chat: Cure::Abort,
         agent: Cure::Steer,
-        cron: Cure::Steer,
+        cron: Cure::Nothing,
         starves: false,
+        shuns_provider: false,
     },
     Facts {
         version: "2026.4.15",
-        own_deadline: NO_WAIT,
+        own_deadline: MODEL_TWICE,
         chat: Cure::Abort,
         agent: Cure::Steer,
-        cron: Cure::Steer,
+        cron: Cure::Nothing,
         starves: false,
+        shuns_provider: false,
     },
     Facts {
         version: "2026.5.7",
@@ -117,6 +140,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Abort,
         cron: Cure::Nothing,
         starves: false,
+        shuns_provider: false,
     },
     Facts {
         version: "2026.5.28",
@@ -125,6 +149,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Gateway,
         cron: Cure::Gateway,
         starves: false,
+        shuns_provider: false,
     },
     Facts {
         version: "2026.6.11",
@@ -133,6 +158,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Gateway,
         cron: Cure::Gateway,
         starves: false,
+        shuns_provider: false,
     },
     Facts {
         version: "2026.7.1",
@@ -141,6 +167,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Gateway,
         cron: Cure::Gateway,
         starves: false,
+        shuns_provider: false,
     },
     Facts {
         version: "2026.9.6",
@@ -149,5 +176,6 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Abort,
         cron: Cure::Abort,
         starves: true,
+        shuns_provider: true,
     },
 ];

@@ -139,6 +139,62 @@ fn a_lane_with_messages_that_an_abort_would_drop() {
 }
 
 #[test]
+fn a_run_without_a_start_is_the_judged_one_while_its_session_is_active() {
+    let judged = LaneCall { started_at: None, run: None, ..abort() };
+    let hung =
+        || hung().but(|state| (state.live().started_at, state.live().queued) = (None, Some(0)));
+    let world = World::new(hung(), Vec::new());
+    let performed = perform(&world, &judged, |actuator| actuator.reach = Reach::DryRun);
+    assert_eq!(line(performed), "would_do");
+    let changed =
+        |change: fn(&mut State), want: &str| left_alone(hung().but(change), &judged, want);
+    changed(|state| state.live().started_at = Some(at(9)), "changed: another run has begun");
+    for active in [Some(false), None] {
+        let over = hung().but(|state| state.live().has_active_run = active);
+        left_alone(over, &judged, "already_gone: its run has ended");
+    }
+    changed(
+        |state| state.live().session_id = Some("s2".into()),
+        "changed: the lane has another session id now",
+    );
+}
+
+#[test]
+fn a_lane_whose_waiting_messages_an_abort_drops_on_its_version() {
+    let want = "changed: messages may wait, and on this version an abort would drop them";
+    let judged = LaneCall { queued: Some(0), ..rung(Rung::Abort, (2026, 7, 1)) };
+    for queued in [None, Some(1)] {
+        left_alone(hung().but(|state| state.live().queued = queued), &judged, want);
+    }
+    let world = World::new(hung().but(|state| state.live().queued = Some(0)), Vec::new());
+    let performed = perform(&world, &judged, |actuator| actuator.reach = Reach::DryRun);
+    assert_eq!(line(performed), "would_do");
+}
+
+#[test]
+fn a_run_that_another_lane_names_too() {
+    #[derive(Debug)]
+    struct Two(World, RefCell<u32>);
+    impl Speak for Two {
+        fn lanes(&self, process: ProcessId) -> Result<Vec<LiveLane>, RpcFailure> {
+            let mut lanes = self.0.lanes(process)?;
+            lanes.push(LiveLane { key: "agent:main:other".into(), ..lanes[0].clone() });
+            Ok(lanes)
+        }
+        fn call(&self, _: ProcessId, _: &Call) -> Result<Reply, CallError> {
+            *self.1.borrow_mut() += 1;
+            aborted()
+        }
+    }
+    let two = Two(World::new(hung(), Vec::new()), RefCell::new(0));
+    for judged in [abort(), LaneCall { run: None, ..abort() }] {
+        let performed = perform(&two.0, &judged, |actuator| actuator.speak = Some(&two));
+        assert_eq!(line(performed), "changed: another lane names the same run");
+    }
+    assert_eq!(*two.1.borrow(), 0);
+}
+
+#[test]
 fn a_lane_in_which_another_run_is_under_way_on_disk() {
     let other = hung().but(|state| state.sight.run = Some(run("r2")));
     left_alone(other, &abort(), "changed: another run is active");
