@@ -8,7 +8,9 @@
 
 mod measure;
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use clawarden::clock::Clock;
@@ -23,38 +25,41 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, accept};
 
 const LANES: usize = 5_000;
+/// Set in the process that is the gateway: how many lanes it has.
+const SERVE: &str = "BENCH_GATEWAY_LANES";
 const GATEWAY: ProcessId = ProcessId { pid: 1, start_ticks: 1 };
 
 fn main() {
-    let url = gateway();
-    let folder = tempfile::tempdir().unwrap();
+    if let Some(lanes) = std::env::var_os(SERVE) {
+        return serve_until_told(lanes.to_str().unwrap().parse().unwrap());
+    }
+    let (few, many) = (Gateway::of(5), Gateway::of(LANES));
+    let (url, folder) = (&many.url, tempfile::tempdir().unwrap());
     let mut table = Table::default();
 
-    // The thread and its runtime, and what an allocator keeps of one large answer, are there before.
-    let link = link(&url, folder.path(), true);
-    let Rpc::Answered(answers) = link.hear(GATEWAY) else { panic!("no answer") };
-    assert_eq!((answers.lanes.len(), answers.is_complete), (LANES, true));
-    drop((answers, link));
+    let mut link = link(&few.url, folder.path(), true);
+    hear(&link, 5);
     let before = resident();
-    let link = self::link(&url, folder.path(), true);
-    let heard = link.hear(GATEWAY);
-    drop(heard);
+    link.aim(Ok(target(url)));
+    hear(&link, LANES);
     if let (Some(before), Some(after)) = (before, resident()) {
         table.row("5,000 lanes, kept", "MiB", 0.0, after - before, Budget::AtMost(2.0));
     }
+    let again = wall_ms(15, || link.hear(GATEWAY));
     drop(link);
-
-    let floor = wall_ms(15, || bare(&url));
+    let floor = wall_ms(15, || bare(url));
     let ours = wall_ms(15, || {
-        let lanes = self::link(&url, folder.path(), false).lanes(GATEWAY).unwrap();
+        let lanes = self::link(url, folder.path(), false).lanes(GATEWAY).unwrap();
         assert_eq!(lanes.len(), LANES);
     });
     table.row("connect and list (floor: bare)", "ms wall", floor, ours, Budget::Times(2.0));
-    let link = self::link(&url, folder.path(), true);
-    let _ = link.hear(GATEWAY);
-    let again = wall_ms(15, || link.hear(GATEWAY));
     table.row("hear again, nothing new", "ms wall", floor, again, Budget::Any);
     table.print();
+}
+
+fn hear(link: &Link, lanes: usize) {
+    let Rpc::Answered(answers) = link.hear(GATEWAY) else { panic!("no answer") };
+    assert_eq!((answers.lanes.len(), answers.is_complete), (lanes, true));
 }
 
 fn link(url: &str, folder: &std::path::Path, stays: bool) -> Link {
@@ -67,9 +72,13 @@ fn link(url: &str, folder: &std::path::Path, stays: bool) -> Link {
         is_right: Arc::new(|_, _| Ok(())),
         bounds: Bounds::default(),
     });
-    let credentials = Credentials::Token(Secret::new("t".to_owned()));
-    link.aim(Ok(Target { url: url.to_owned(), credentials, pin: None }));
+    link.aim(Ok(target(url)));
     link
+}
+
+fn target(url: &str) -> Target {
+    let credentials = Credentials::Token(Secret::new("t".to_owned()));
+    Target { url: url.to_owned(), credentials, pin: None }
 }
 
 /// Connects, signs, asks for all lanes at once, and reads the answer without looking at it.
@@ -93,11 +102,38 @@ fn bare(url: &str) {
     });
 }
 
-/// A gateway that tells of its lanes, page by page. Returns its URL.
-fn gateway() -> String {
+/// A gateway in a process of its own, so that its memory is not taken for ours.
+struct Gateway {
+    process: Child,
+    url: String,
+}
+
+impl Gateway {
+    fn of(lanes: usize) -> Gateway {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .env(SERVE, lanes.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        Gateway { process, url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// Tells of that many lanes, page by page, until its standard input ends. Prints its URL.
+fn serve_until_told(lanes: usize) {
     let text = include_str!("../tests/fixtures/rpc/2026.9.6/list.json");
     let recorded: Value = serde_json::from_str(text).unwrap();
-    let rows: Vec<String> = (0..LANES)
+    let rows: Vec<String> = (0..lanes)
         .map(|number| {
             let mut row = recorded["payload"]["sessions"][0].clone();
             row["key"] = json!(format!("agent:main:telegram:direct:{number:012}"));
@@ -107,14 +143,15 @@ fn gateway() -> String {
         .collect();
     let rows = Arc::new(rows);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let mut out = std::io::stdout();
+    writeln!(out, "ws://{}", listener.local_addr().unwrap()).unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let rows = Arc::clone(&rows);
             std::thread::spawn(move || serve(stream.unwrap(), &rows));
         }
     });
-    url
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
 fn serve(stream: TcpStream, rows: &[String]) {

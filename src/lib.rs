@@ -9,7 +9,7 @@
 //! ```text
 //!  inotify · process start, exit · timer · signal ──Wake──▶ daemon ──▶ pass
 //!
-//!    observe ──Snapshot──▶ policy ──Verdicts──▶ plan ──▶ act ──Outcome──▶ journal
+//!    observe, gateway ──Snapshot──▶ policy ──Verdicts──▶ plan ──▶ act ──Outcome──▶ journal
 //!                  ▲ History (first seen, looks, last acted, off switches) ───┘
 //!    pass ──PassReport──▶ report (text, JSON, exit code)
 //! ```
@@ -25,8 +25,9 @@
 //! | [`mod@format`] | the gateway's file formats | `model` |
 //! | [`policy`] | one rule per file: a snapshot goes in, verdicts come out | `model` |
 //! | [`plan`] | order, budgets, cool-downs, off switches; what a pass leaves to the next | `model` |
-//! | [`observe`] | looks: state directory, era, gateway, process table, files, databases | `model`, `format` |
-//! | [`act`] | changes: releases a lock, settles a row, ends a tree of processes, undoes, finishes what a crash left | `model`, `format` |
+//! | [`gateway`] | speaks with the gateway: address, device, handshake, lanes, events, calls | `model`, `format` |
+//! | [`observe`] | looks: state directory, era, gateway, process table, files, databases, log | `model`, `format`, targets of `gateway` |
+//! | [`act`] | changes: releases a lock, settles a row, ends a tree of processes, has the gateway repair a lane, undoes, finishes what a crash left | `model`, `format`, `gateway` |
 //! | [`journal`] | remembers: intents, outcomes, history, ledger, off switches, single instance | `model` |
 //! | [`config`] | YAML to checked values, every problem at once | `model`, settings of `policy` and `plan` |
 //! | [`pass`] | one pass | all above |
@@ -59,6 +60,9 @@
 //!   that a gateway of this state directory started it, the kernel says that nobody has the other
 //!   ends of its input and output, and nothing in its whole tree forbids it ([`model::Ownership`],
 //!   [`model::Contact`], [`model::Guard`]).
+//! - **The right gateway.** What is changed over RPC is changed by the process that was identified, on the
+//!   watched state directory, or not at all ([`gateway`]). A call without an answer is looked for, and
+//!   never said twice ([`act`]).
 //! - **The gateway first.** With the gateway starting, or just started, everything waits, and files
 //!   wait while it is down, too: its own recovery needs the state as it is ([`policy`]).
 //! - **Foreign files are hostile**: bounded, never followed out of the state directory, escaped

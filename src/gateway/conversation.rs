@@ -66,7 +66,9 @@ impl Conversation {
         }
     }
 
-    async fn open_once(
+    /// Connects, and tries no second time: what is about to be changed was judged a moment ago, and a
+    /// gateway that starts anew within its process has other runs.
+    pub(super) async fn open_once(
         target: &Target,
         device: &Device,
         scope: Scope,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::call::{reply, request, scope};
 use super::conversation::Conversation;
 use super::device::Device;
-use super::fault::Fault;
+use super::fault::{Fault, quoted};
 use super::hello::Hello;
 use super::keeper::Aim;
 use super::line::is_right;
@@ -55,7 +55,7 @@ async fn once(
     scope: Scope,
     deadline: Instant,
 ) -> Result<Reply, Fault> {
-    let mut conversation = settings.open(&aim.target, device, scope, deadline).await?;
+    let mut conversation = settings.open_once(&aim.target, device, scope, deadline).await?;
     let said = check(settings, aim, conversation.hello(), scope);
     let done = match said {
         Ok(()) => ask(&mut conversation, call, deadline).await,
@@ -88,7 +88,8 @@ fn check(settings: &LinkSettings, aim: &Aim, hello: &Hello, scope: Scope) -> Res
         None => Ok(()),
         Some(dir) if is_same(dir, &settings.state_dir) => Ok(()),
         Some(dir) => {
-            let text = format!("the gateway works on `{}`, not on the watched one", dir.display());
+            let dir = quoted(&dir.to_string_lossy());
+            let text = format!("the gateway works on `{dir}`, not on the watched one");
             Err(Fault::new(RpcFault::WrongGateway, text))
         }
     }

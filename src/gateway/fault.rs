@@ -193,7 +193,7 @@ fn is_broken(error: &tokio_tungstenite::tungstenite::error::ProtocolError) -> bo
 }
 
 /// A text of the gateway's, short and on one line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut short: String = text.chars().take(TEXT_CHARS_MAX).collect();
     if short.len() < text.len() {
         short.push('…');

@@ -215,6 +215,11 @@ impl Hello {
             return None;
         }
         let server = raw.server?;
+        // One that is told and cannot be read is not one that is not told.
+        let state_dir = match raw.snapshot.map(|of| of.state_dir) {
+            None | Some(Loose::Null) => None,
+            Some(told) => Some(told.text().as_deref().unwrap_or_default().into()),
+        };
         let has_scope = raw.auth.and_then(|auth| auth.scopes).map(|given| {
             scopes(asked).iter().all(|scope| given.contains(&Loose::Text((*scope).into())))
         });
@@ -222,7 +227,7 @@ impl Hello {
             version: name(server.version).as_deref().and_then(Version::parse),
             protocol: u8::try_from(protocol).ok()?,
             boot_id: name(server.boot_id),
-            state_dir: raw.snapshot.and_then(|of| of.state_dir.text()).map(|dir| (&*dir).into()),
+            state_dir,
             has_scope,
             tick: raw.policy.map_or(TICK, |policy| tick(&policy.tick_interval_ms)),
         })
@@ -286,6 +291,6 @@ mod tests {
         let raw: &RawValue = serde_json::from_str(text).unwrap();
         let hello = Hello::read(raw, Scope::Write).unwrap();
         assert_eq!((hello.version, hello.has_scope), (None, Some(false)));
-        assert_eq!((hello.state_dir, hello.tick), (None, TICK / 2));
+        assert_eq!((hello.state_dir, hello.tick), (Some(PathBuf::new()), TICK / 2));
     }
 }

@@ -44,16 +44,21 @@ pub(super) struct Keeper {
     device: Option<Device>,
     aim: Option<Aim>,
     line: Option<Line>,
+    /// When the line was made.
+    made_at: Instant,
     backoff: Backoff,
 }
 
+/// How long a line must have lasted to be no failure: one that breaks again and again is not made anew
+/// twice a second.
+const LASTS: Duration = Duration::from_secs(60);
 /// How long a connection that nobody waits for may take.
 const RECONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 impl Keeper {
     pub(super) fn new(settings: LinkSettings, wake: Arc<Notify>) -> Keeper {
-        let backoff = Backoff::default();
-        Keeper { settings, wake, device: None, aim: None, line: None, backoff }
+        let (backoff, made_at) = (Backoff::default(), Instant::now());
+        Keeper { settings, wake, device: None, aim: None, line: None, made_at, backoff }
     }
 
     /// Obeys until nobody can command any more.
@@ -133,7 +138,7 @@ impl Keeper {
         let Some(aim) = &self.aim else { return Ok(()) };
         let line = Line::open(&self.settings, aim, &device, deadline).await?;
         self.line = Some(line);
-        self.backoff = Backoff::default();
+        self.made_at = Instant::now();
         Ok(())
     }
 
@@ -188,6 +193,9 @@ impl Keeper {
     fn broke(&mut self, fault: Fault) -> &RpcFailure {
         if self.line.take().is_some() {
             self.wake.notify_one();
+            if self.made_at.elapsed() >= LASTS {
+                self.backoff = Backoff::default();
+            }
         }
         self.backoff.failed(fault, Instant::now())
     }

@@ -1,12 +1,18 @@
 //! The lanes of a gateway, as its list and its events tell them.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::conversation::Heard;
-use super::list::{LANES_MAX, Listed, Row, name, read_lane};
+use super::list::{LANES_MAX, Listed, RUNS_MAX, Row, name, read_lane};
 use crate::format::Loose;
-use crate::model::{LaneStatus, LiveLane, RunId, SessionKey, UnixMillis};
+use crate::model::{LaneStatus, LiveLane, LiveLanes, RunId, SessionKey, UnixMillis};
+
+/// Two events tell of one begin, in either order (2026.4.15, 2026.9.6). A run is begun again after 120
+/// s of silence at the earliest.
+const ONE_BEGIN: Duration = Duration::from_secs(10);
 
 /// What an event means to those who wait for one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,10 +27,10 @@ pub(super) enum Effect {
     Stopping,
 }
 
-/// Lanes by key, in order.
+/// Lanes by key, in order. A pass that looks at them shares them.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    lanes: Vec<LiveLane>,
+    lanes: LiveLanes,
     is_complete: bool,
     last_seq: Option<i64>,
     heard_since: Option<UnixMillis>,
@@ -59,18 +65,34 @@ struct Lifecycle<'a> {
 impl Lanes {
     /// Events are heard from `now` on.
     pub(super) fn subscribed(&mut self, now: UnixMillis) {
-        self.heard_since = Some(now);
+        self.listen_since(Some(now));
     }
 
-    /// Takes over a list. What events told of a run that still goes on is kept.
-    pub(super) fn relist(&mut self, listed: Listed) {
+    fn listen_since(&mut self, since: Option<UnixMillis>) {
+        self.heard_since = since;
+        self.lanes.iter_mut().for_each(|lane| lane.heard_since = since);
+    }
+
+    /// Forgets, before a list is asked for, what it will tell anew: all but what only events told.
+    /// Else there would be two of every lane for a while, and an allocator gives little back.
+    pub(super) fn make_room(&mut self) {
+        let is_heard = |lane: &&LiveLane| lane.last_event_at.is_some() || !lane.runs.is_empty();
+        let heard: Vec<LiveLane> = self.lanes.iter().filter(is_heard).cloned().collect();
+        self.lanes = heard.into();
+    }
+
+    /// Takes over a list that was asked for at `asked_at`. What events told of a run that still goes
+    /// on is kept, and so is a lane of which one was heard since: it may have moved to a page that
+    /// had been read. Returns true if there is one: another list must tell the rest of it.
+    pub(super) fn relist(&mut self, listed: Listed, asked_at: UnixMillis) -> bool {
         let before = std::mem::take(&mut self.lanes);
         self.is_complete = listed.is_complete;
-        self.lanes = listed.lanes;
-        self.lanes.sort_by(|a, b| a.key.cmp(&b.key));
-        self.lanes.dedup_by(|a, b| a.key == b.key);
-        self.lanes.shrink_to_fit();
-        for lane in &mut self.lanes {
+        let mut lanes = listed.lanes;
+        // In place: a stable sort needs room for half of them beside. Of two the younger one stays.
+        lanes.sort_unstable_by(|a, b| a.key.cmp(&b.key).then(b.updated_at.cmp(&a.updated_at)));
+        lanes.dedup_by(|a, b| a.key == b.key);
+        for lane in &mut lanes {
+            lane.heard_since = self.heard_since;
             let Ok(at) = before.binary_search_by(|old| old.key.cmp(&lane.key)) else { continue };
             let old = &before[at];
             // One of an earlier run makes no later one older than it is.
@@ -86,12 +108,25 @@ impl Lanes {
                 lane.runs.clone_from(&old.runs);
             }
         }
+        let is_listed =
+            |lane: &LiveLane| lanes.binary_search_by(|of| of.key.cmp(&lane.key)).is_ok();
+        let is_heard = |lane: &&LiveLane| lane.last_event_at.is_some_and(|at| at >= asked_at);
+        let moved = before.iter().filter(is_heard).filter(|lane| !is_listed(lane));
+        let moved: Vec<LiveLane> = moved.cloned().collect();
+        let has_moved = !moved.is_empty();
+        if has_moved {
+            lanes.extend(moved);
+            lanes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        }
+        lanes.shrink_to_fit();
+        self.lanes = lanes.into();
+        has_moved
     }
 
     /// Takes in one event, heard at `now`.
     pub(super) fn hear(&mut self, event: &Heard<'_>, now: UnixMillis) -> Effect {
         if self.is_gap(event.seq) {
-            self.heard_since = self.heard_since.map(|_| now);
+            self.listen_since(self.heard_since.map(|_| now));
             self.take(event, now);
             return Effect::Lost;
         }
@@ -99,9 +134,8 @@ impl Lanes {
     }
 
     /// Returns the lanes as they are known now, and whether these are all.
-    pub(super) fn known(&self) -> (Vec<LiveLane>, bool) {
-        let heard = |lane: &LiveLane| LiveLane { heard_since: self.heard_since, ..lane.clone() };
-        (self.lanes.iter().map(heard).collect(), self.is_complete)
+    pub(super) fn known(&self) -> (LiveLanes, bool) {
+        (self.lanes.clone(), self.is_complete)
     }
 
     /// Events that go to everyone are numbered; one that goes to us alone is not.
@@ -173,8 +207,12 @@ impl Lanes {
         let row = told.session.and_then(read_lane).filter(|row| row.key == key);
         let row = row.or_else(|| Row::of_event(payload, &key));
         let Some(lane) = self.entry(key) else { return Effect::Lost };
-        if let Some(row) = row {
-            overlay(lane, row);
+        match row {
+            Some(row) if step != Step::Begin && is_behind(lane, &row) => {
+                lane.updated_at = lane.updated_at.max(row.updated_at);
+            }
+            Some(row) => overlay(lane, row),
+            None => {}
         }
         if is_step {
             step.note(lane, run.as_ref(), now);
@@ -211,7 +249,8 @@ impl Lanes {
                 return None;
             }
             Err(at) => {
-                self.lanes.insert(at, LiveLane { key, ..LiveLane::default() });
+                let heard_since = self.heard_since;
+                self.lanes.insert(at, LiveLane { key, heard_since, ..LiveLane::default() });
                 at
             }
         };
@@ -241,9 +280,14 @@ impl Step {
 
     /// Notes when it came. Must come before `apply`, which makes the run known.
     fn note(self, lane: &mut LiveLane, run: Option<&RunId>, now: UnixMillis) {
-        lane.last_event_at = Some(now);
+        let before = lane.last_event_at.replace(now);
+        let was_silent = before.is_some_and(|at| now.since(at) > ONE_BEGIN);
         match (self, run) {
-            (Step::Begin, Some(run)) if lane.runs.contains(run) => lane.begun_again_at = Some(now),
+            (Step::Begin, Some(run)) if lane.runs.contains(run) => {
+                if was_silent {
+                    lane.begun_again_at = Some(now);
+                }
+            }
             // Which run has begun is told by another event.
             (Step::Begin, None) => {}
             _ => lane.last_step_at = Some(now),
@@ -258,6 +302,9 @@ impl Step {
                 lane.has_active_run = lane.has_active_run.filter(|is_active| *is_active);
                 if let Some(run) = run.filter(|run| !lane.runs.contains(run)) {
                     lane.runs.push(run);
+                    // Only starts whose ends were lost pile up.
+                    let surplus = lane.runs.len().saturating_sub(RUNS_MAX);
+                    lane.runs.drain(..surplus);
                 }
             }
             Step::End => {
@@ -270,6 +317,19 @@ impl Step {
     }
 }
 
+/// Whether a row tells of an earlier run than the one that is known: right after the start of a run,
+/// 2026.4.15 says of its first message the row of the run before, with that one's end (measured).
+/// Taken for the truth, a run that hangs would be over.
+fn is_behind(lane: &LiveLane, row: &LiveLane) -> bool {
+    let is_same = lane.session_id.is_none() || lane.session_id == row.session_id;
+    let is_older = match (row.started_at, lane.started_at) {
+        (Some(told), Some(known)) => told < known,
+        (None, Some(_)) => row.status == LaneStatus::Absent && row.ended_at.is_none(),
+        (_, None) => false,
+    };
+    is_same && is_older
+}
+
 /// What an event says of a lane, over what was known.
 fn overlay(lane: &mut LiveLane, row: LiveLane) {
     let is_same = lane.session_id.is_none() || lane.session_id == row.session_id;
@@ -278,6 +338,7 @@ fn overlay(lane: &mut LiveLane, row: LiveLane) {
     // Kept whatever else changed: 2026.9.6 tells another `startedAt` once a run has ended.
     let last_event_at = lane.last_event_at;
     let (last_step_at, begun_again_at) = (lane.last_step_at, lane.begun_again_at);
+    let heard_since = lane.heard_since;
     let queued = row.queued.or(lane.queued);
     let parent = row.parent.clone().or_else(|| lane.parent.take());
     *lane = LiveLane {
@@ -285,6 +346,7 @@ fn overlay(lane: &mut LiveLane, row: LiveLane) {
         last_event_at,
         last_step_at,
         begun_again_at,
+        heard_since,
         queued,
         parent,
         ..row

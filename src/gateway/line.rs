@@ -27,6 +27,8 @@ const TICKS_MISSED: u32 = 3;
 /// The first version whose list has pages.
 const PAGES: Version = Version::new(2026, 7, 1);
 const PAGE: usize = 1_000;
+/// Of a line that stays: the buffer that a page arrived in stays with it.
+const PAGE_KEPT: usize = 200;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -128,7 +130,13 @@ impl Line {
     async fn list(&mut self, deadline: Instant, clock: Clock) -> Result<(), Fault> {
         let began = Instant::now();
         let has_pages = self.conversation.hello().version.is_some_and(|version| version >= PAGES);
-        let limit = if has_pages { PAGE } else { LANES_MAX };
+        let limit = match (has_pages, self.hears) {
+            (false, _) => LANES_MAX,
+            (true, false) => PAGE,
+            (true, true) => PAGE_KEPT,
+        };
+        let asked_at = clock.now();
+        self.lanes.make_room();
         let mut all = Listed::default();
         let mut is_lost = false;
         let mut offset = None;
@@ -150,7 +158,7 @@ impl Line {
             }
         }
         self.took = began.elapsed();
-        self.lanes.relist(all);
+        is_lost |= self.lanes.relist(all, asked_at);
         self.heard_at = Instant::now();
         self.listed_at = Some(self.heard_at).filter(|_| !is_lost);
         Ok(())

@@ -76,6 +76,16 @@ impl LinkSettings {
     ) -> Result<Conversation, Fault> {
         Conversation::open(target, device, scope, self.bounds.challenge, deadline).await
     }
+
+    pub(super) async fn open_once(
+        &self,
+        target: &Target,
+        device: &Device,
+        scope: Scope,
+        deadline: Instant,
+    ) -> Result<Conversation, Fault> {
+        Conversation::open_once(target, device, scope, self.bounds.challenge, deadline).await
+    }
 }
 
 /// A handle of the thread that speaks with the gateway. Dropped, it hangs up.
@@ -185,7 +195,7 @@ impl Hear for Link {
 impl Speak for Link {
     fn lanes(&self, process: ProcessId) -> Result<Vec<LiveLane>, RpcFailure> {
         match self.look(process, true) {
-            Rpc::Answered(answers) => Ok(answers.lanes),
+            Rpc::Answered(answers) => Ok(answers.lanes.into_vec()),
             Rpc::Failed(failure) => Err(failure),
             Rpc::NotAsked(why) => Err(failure(&why)),
         }

@@ -14,7 +14,7 @@ pub(super) const LANES_MAX: usize = 20_000;
 /// The longest name that is kept.
 const NAME_BYTES_MAX: usize = 512;
 /// More runs at once than a lane has: it is a queue.
-const RUNS_MAX: usize = 16;
+pub(super) const RUNS_MAX: usize = 16;
 
 /// An answer to `sessions.list`.
 #[derive(Debug, Default)]

@@ -191,6 +191,23 @@ fn what_is_said_to_be_too_early_is_asked_again() {
 }
 
 #[test]
+fn a_change_is_not_waited_for_until_a_gateway_has_started() {
+    let early = json!({"code":"UNAVAILABLE","message":"starting","retryAfterMs":10});
+    let fake = Fake::new(move |number, stream, asked| {
+        let Some((mut socket, id)) = challenge(stream) else { return };
+        asked.lock().unwrap().push("connect".to_owned());
+        let refusal = json!({"type":"res","id":id,"ok":false,"error":early});
+        let greeting = json!({"type":"res","id":id,"ok":true,"payload":hello()});
+        say(&mut socket, if number == 0 { &refusal } else { &greeting });
+        super::fake::serve(&mut socket, asked, &well);
+    });
+    let (link, _folder) = fake.link(false);
+    let error = link.call(GATEWAY, &abort()).unwrap_err();
+    assert_eq!((error.failure.fault, error.is_unknown), (RpcFault::Unavailable, false));
+    assert_eq!(fake.methods(), ["connect"]);
+}
+
+#[test]
 fn a_gateway_that_stays_too_early_is_said_to_be_so_within_the_bound() {
     let fault = refused_with(json!({"code":"UNAVAILABLE","message":"x","retryAfterMs":100}));
     assert_eq!(fault, RpcFault::Unavailable);
@@ -424,6 +441,37 @@ fn a_gateway_that_stops_is_not_judged_by_what_it_said() {
     let event = json!({"type":"event","event":"shutdown","payload":{"reason":"stopping"},"seq":1});
     let (_fake, link, _folder) = hearing(vec![event]);
     eventually(|| matches!(link.hear(GATEWAY), Rpc::Failed(f) if f.fault == RpcFault::Unavailable));
+}
+
+#[test]
+fn one_that_breaks_each_connection_is_not_stormed() {
+    let fake = Fake::new(|_, stream, asked| {
+        let Some(mut socket) = greet(stream, hello()) else { return };
+        asked.lock().unwrap().push("connected".to_owned());
+        if let Some((id, ..)) = request(&mut socket) {
+            say(&mut socket, &json!({"type":"res","id":id,"ok":true,"payload":{}}));
+        }
+    });
+    let (link, _folder) = fake.link(true);
+    let began = tokio::time::Instant::now();
+    failed(&link.hear(GATEWAY));
+    eventually(|| fake.methods().len() > 3);
+    // Half a second, one and two, each a quarter less at the least.
+    assert!(began.elapsed() > Duration::from_millis(2_500), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_directory_of_the_gateways_is_told_short_and_escaped() {
+    let fake = Fake::new(|_, stream, asked| {
+        let mut said = hello();
+        said["snapshot"]["stateDir"] = json!(format!("/\u{1b}[31m{}", "a".repeat(2_000)));
+        let Some(mut socket) = greet(stream, said) else { return };
+        super::fake::serve(&mut socket, asked, &well);
+    });
+    let (link, _folder) = fake.link(false);
+    let text = link.call(GATEWAY, &abort()).unwrap_err().failure.text;
+    assert!(text.contains("works on"), "{text}");
+    assert!(text.len() < 1_000 && !text.contains(char::is_control), "{} bytes", text.len());
 }
 
 #[test]

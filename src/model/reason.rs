@@ -237,7 +237,7 @@ reasons! {
         /// Nothing proves that its run is alive.
         NotAlive => "not_alive", "nothing proves that a run of it is alive";
         /// Nobody listened to its events, and there is no transcript to go by.
-        Unheard => "unheard", "there is no transcript to go by, and its events were not heard; a daemon that listens can judge it";
+        Unheard => "unheard", "its events were not heard, and it may stream an answer that is written nowhere yet; a daemon that listens can judge it";
         /// One of its own child processes works.
         ChildActive { id: ProcessId }
             => "child_active", "its child process {id} works, or is not known to be idle for long enough";

@@ -1,7 +1,9 @@
 //! What the gateway itself says over its RPC.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -47,7 +49,7 @@ pub struct Answers {
     /// The state directory it names; only with admin scope.
     pub state_dir: Option<PathBuf>,
     /// Its lanes, by key.
-    pub lanes: Vec<LiveLane>,
+    pub lanes: LiveLanes,
     /// Whether `lanes` are all: its list may have been cut.
     pub is_complete: bool,
     /// How long its last answer took.
@@ -81,6 +83,40 @@ pub fn other_lane_of<'a>(
     let own = key.cron_job().unwrap_or_else(|| key.clone());
     let is_other = |lane: &&LiveLane| !own.covers(&lane.key);
     lanes.iter().filter(|lane| lane.runs.contains(run)).find(is_other)
+}
+
+/// Lanes that are shared until one side changes them: a gateway may have thousands, and a pass only
+/// reads them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LiveLanes(Arc<Vec<LiveLane>>);
+
+impl LiveLanes {
+    /// Returns them as a list of one's own, copied if somebody else has them too.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<LiveLane> {
+        Arc::unwrap_or_clone(self.0)
+    }
+}
+
+impl From<Vec<LiveLane>> for LiveLanes {
+    fn from(lanes: Vec<LiveLane>) -> LiveLanes {
+        LiveLanes(Arc::new(lanes))
+    }
+}
+
+impl Deref for LiveLanes {
+    type Target = Vec<LiveLane>;
+
+    fn deref(&self) -> &Vec<LiveLane> {
+        &self.0
+    }
+}
+
+impl DerefMut for LiveLanes {
+    /// Copies them first if somebody else has them too.
+    fn deref_mut(&mut self) -> &mut Vec<LiveLane> {
+        Arc::make_mut(&mut self.0)
+    }
 }
 
 /// One lane, as the gateway tells it. Times are by the gateway's clock, which is the host's.

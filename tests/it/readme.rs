@@ -50,7 +50,17 @@ fn every_command_and_flag_exists_and_every_command_is_named() {
         }
     }
     // Of cargo, systemctl and openclaw.
-    let foreign = ["--release", "--locked", "--now", "--user", "--path", "--open", "--local"];
+    let foreign = [
+        "--release",
+        "--locked",
+        "--now",
+        "--user",
+        "--path",
+        "--open",
+        "--local",
+        "--test",
+        "--nocapture",
+    ];
     flags.extend(foreign.map(str::to_owned));
     for word in readme.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
         if word.starts_with("--") && word.chars().any(|c| c != '-') {

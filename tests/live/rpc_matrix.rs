@@ -29,7 +29,7 @@ use crate::matrix::Matrix;
 use crate::report::Report;
 use crate::wait::seconds;
 use crate::watchdog::Watchdog;
-use versions::{Facts, Pace};
+use versions::Facts;
 
 #[test]
 fn frees_what_hangs() {
@@ -37,7 +37,6 @@ fn frees_what_hangs() {
     let versions = ["2026.4.15", "2026.9.6"];
     let labs = versions.map(Lab::with_agents);
     thread::scope(|scope| {
-        let check = |lab| check(lab, Pace::Quick);
         let checks = labs.map(|lab| scope.spawn(move || lab.map(check)));
         for (version, ended) in versions.into_iter().zip(checks.map(thread::ScopedJoinHandle::join))
         {
@@ -49,20 +48,18 @@ fn frees_what_hangs() {
 #[test]
 fn frees_what_hangs_on_the_asked_versions() {
     let asked = std::env::var("CLAWARDEN_LIVE_VERSIONS").unwrap_or_default();
-    let is_quick = std::env::var("CLAWARDEN_LIVE_PACE").is_ok_and(|pace| pace == "quick");
-    let pace = if is_quick { Pace::Quick } else { Pace::Whole };
     for version in asked.split_whitespace() {
         let Some(lab) = Lab::with_agents(Facts::of(version).version) else { return };
-        check(lab, pace);
+        check(lab);
     }
 }
 
-fn check(lab: Lab, pace: Pace) {
+fn check(lab: Lab) {
     let facts = Facts::of(lab.version);
     let mut matrix = Matrix::of(lab.version);
     let starving = facts.starves.then(|| Home::new(Lab::open(lab.version).expect("asked for")));
     let home = Home::new(lab);
-    home.configure(|config| be_patient(config, pace));
+    home.configure(be_patient);
     if home.lab.spawns_agents() {
         acp_silent::install(&home);
     }
@@ -73,19 +70,19 @@ fn check(lab: Lab, pace: Pace) {
 
     // Everything hangs from here on, and is due at the same time. First what has a process: one that
     // is younger than a run may be of it.
-    let healthy = healthy::begin(&home, &gateway, facts.own_deadline(pace) + seconds(120));
-    let acp = home.lab.spawns_agents().then(|| acp_silent::begin(&gateway));
+    let healthy = healthy::begin(&home, &gateway, facts.own_deadline + seconds(120));
     let silent = silent_tool::begin(&home, &gateway);
+    let acp = home.lab.spawns_agents().then(|| acp_silent::begin(&gateway));
     let hung = hung_lanes::begin(&home, &gateway);
     let locked = home.has_locks().then(|| locked_lanes::begin(&home, &gateway));
     let between = restart_between::begin(&home, &gateway, facts);
-    let starved = starving.as_ref().map(|home| starved::begin(home, facts, pace));
+    let starved = starving.as_ref().map(|home| starved::begin(home, facts));
     // What is begun now is answered, such as the turn that a steer costs.
     home.provider.set_mode("ok");
 
     let misled = unproven::daemons(&home, &config, starving.as_ref());
     busy.assert_as_fast_beside(&home);
-    hung.wait_until_seen_to(facts, &daemon, facts.own_deadline(pace) + seconds(240));
+    hung.wait_until_seen_to(facts, &daemon, facts.own_deadline + seconds(240));
     daemon.wait_for_passes(2);
     let passes = daemon.stop();
     misled.into_iter().for_each(unproven::Misled::assert_harmless);
@@ -96,7 +93,7 @@ fn check(lab: Lab, pace: Pace) {
         acp.assert_told(&home, &gateway, &passes, &mut matrix);
     }
     if let Some(locked) = locked {
-        locked.check(&home, &gateway, facts, pace, between.lock(), &mut matrix);
+        locked.check(&home, &gateway, facts, between.lock(), &mut matrix);
     }
     if let Some(starved) = starved {
         starved.check(&mut matrix);
@@ -114,10 +111,7 @@ fn acts(passes: &[Report]) -> Vec<&str> {
 }
 
 /// Lets a model and a tool take their time, as those do who run them themselves.
-fn be_patient(config: &mut Value, pace: Pace) {
-    if pace == Pace::Quick {
-        config["diagnostics"] = json!({ "enabled": false });
-    }
+fn be_patient(config: &mut Value) {
     // 2026.4.15 would otherwise ask a silent model again after two minutes.
     config["agents"]["defaults"]["timeoutSeconds"] = json!(7200);
     // Up to 2026.5.28 a run may compact for a quarter of an hour without a sign.

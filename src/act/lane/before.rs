@@ -49,7 +49,12 @@ pub(super) fn look(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) 
     if let Err(found) = compare(&live, call) {
         return found;
     }
-    let sight = match still(actuator, call, &actuator.lanes.judged(call)) {
+    let judged = actuator.lanes.judged(call);
+    // An answer that streams is written nowhere before its end.
+    if call.rung != Rung::Recover && live.last_step_at.is_some_and(|step| step >= judged.at) {
+        return Found::Changed("its run has made a step".to_owned());
+    }
+    let sight = match still(actuator, call, &judged) {
         Ok(sight) => sight,
         Err(found) => return found,
     };

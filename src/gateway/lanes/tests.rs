@@ -9,7 +9,7 @@ const NOW: UnixMillis = UnixMillis(1_000);
 
 fn lanes(rows: &Value) -> Lanes {
     let mut lanes = Lanes::default();
-    lanes.relist(listed(rows));
+    lanes.relist(listed(rows), UnixMillis(0));
     lanes
 }
 
@@ -24,7 +24,7 @@ fn hear(lanes: &mut Lanes, name: &str, payload: &Value) -> Effect {
 }
 
 fn lane(lanes: &Lanes, key: &str) -> LiveLane {
-    lanes.known().0.into_iter().find(|lane| lane.key.0 == key).unwrap()
+    lanes.known().0.into_vec().into_iter().find(|lane| lane.key.0 == key).unwrap()
 }
 
 fn row(status: &str, active: bool) -> Value {
@@ -66,6 +66,18 @@ fn every_step_of_a_run_is_a_sign_of_life_and_an_injected_line_is_none() {
         let heard = lane(&lanes, "k").last_event_at;
         assert_eq!(heard.is_some(), is_sign, "{name} {payload}");
     }
+}
+
+#[test]
+fn starts_whose_ends_were_lost_do_not_pile_up() {
+    let mut lanes = lanes(&row("running", true));
+    for number in 0..100 {
+        let begun = json!({"runId":format!("r{number}"),"stream":"lifecycle","sessionKey":"k",
+            "data":{"phase":"start"}});
+        hear(&mut lanes, "agent", &begun);
+    }
+    let runs = lane(&lanes, "k").runs;
+    assert_eq!((runs.len(), runs.last()), (RUNS_MAX, Some(&RunId("r99".to_owned()))));
 }
 
 #[test]
@@ -114,12 +126,93 @@ fn a_list_keeps_what_was_heard_and_the_run_only_while_it_is_the_same() {
         "agent",
         &json!({"runId":"r","stream":"lifecycle","sessionKey":"k","data":{"phase":"start"}}),
     );
-    lanes.relist(listed(&row("running", true)));
+    lanes.relist(listed(&row("running", true)), NOW);
     assert_eq!(lane(&lanes, "k").last_event_at, Some(NOW));
     assert_eq!(lane(&lanes, "k").runs.len(), 1);
-    lanes.relist(listed(&json!([{"key":"k","sessionId":"s","status":"running","startedAt":6}])));
+    let later = json!([{"key":"k","sessionId":"s","status":"running","startedAt":6}]);
+    lanes.relist(listed(&later), NOW);
     assert_eq!(lane(&lanes, "k").last_event_at, Some(NOW));
     assert_eq!(lane(&lanes, "k").runs.len(), 0);
+}
+
+#[test]
+fn a_lane_that_moved_to_a_page_that_was_read_is_kept_and_listed_again() {
+    let rows = json!([{"key":"k","sessionId":"s","status":"running"},{"key":"old"}]);
+    let mut lanes = lanes(&rows);
+    let step = json!({"runId":"r","stream":"tool","sessionKey":"k"});
+    hear(&mut lanes, "agent", &step);
+    assert!(!lanes.relist(listed(&json!([])), UnixMillis(NOW.0 + 1)), "it is gone");
+    assert_eq!(lanes.known().0.len(), 0);
+    hear(&mut lanes, "agent", &step);
+    assert!(lanes.relist(listed(&json!([{"key":"a"},{"key":"z"}])), NOW));
+    let keys: Vec<_> = lanes.known().0.iter().map(|lane| lane.key.0.clone()).collect();
+    assert_eq!(keys, ["a", "k", "z"]);
+    assert!(!lanes.relist(listed(&rows), NOW));
+}
+
+#[test]
+fn room_is_made_of_what_a_list_tells_and_of_nothing_that_was_heard() {
+    let rows = json!([
+        {"key":"heard","sessionId":"s","status":"running"},
+        {"key":"named","sessionId":"s","status":"running","activeRunIds":["r"]},
+        {"key":"rests","sessionId":"s","status":"done"},
+    ]);
+    let mut lanes = lanes(&rows);
+    hear(&mut lanes, "agent", &json!({"runId":"r9","stream":"tool","sessionKey":"heard"}));
+    let (before, _) = lanes.known();
+    lanes.make_room();
+    let keys: Vec<_> = lanes.known().0.iter().map(|lane| lane.key.0.clone()).collect();
+    assert_eq!(keys, ["heard", "named"]);
+    let unnamed = json!([
+        {"key":"heard","sessionId":"s","status":"running"},
+        {"key":"named","sessionId":"s","status":"running"},
+        {"key":"rests","sessionId":"s","status":"done"},
+    ]);
+    lanes.relist(listed(&unnamed), UnixMillis(NOW.0 + 1));
+    assert_eq!(lanes.known().0, before, "as if nothing had been forgotten");
+}
+
+#[test]
+fn of_a_lane_listed_twice_the_younger_row_is_kept() {
+    for (first, second) in [(1, 2), (2, 1)] {
+        let row = |at| json!({"key":"k","sessionId":format!("s{at}"),"updatedAt":at});
+        let lanes = lanes(&json!([row(first), row(second)]));
+        assert_eq!(lanes.known().0.len(), 1);
+        assert_eq!(lane(&lanes, "k").session_id, Some("s2".into()));
+    }
+}
+
+#[test]
+fn what_a_pass_was_given_stays_as_it_was_and_costs_no_copy() {
+    let mut lanes = lanes(&row("running", true));
+    lanes.subscribed(UnixMillis(1));
+    let (given, _) = lanes.known();
+    assert!(std::ptr::eq(given.as_ptr(), lanes.known().0.as_ptr()));
+    hear(&mut lanes, "agent", &json!({"runId":"r","stream":"tool","sessionKey":"k"}));
+    assert_eq!(given[0].last_event_at, None);
+    assert_eq!(lane(&lanes, "k").last_event_at, Some(NOW));
+}
+
+#[test]
+fn every_lane_says_since_when_it_was_listened_to() {
+    let mut lanes = lanes(&row("done", false));
+    let since = |lanes: &Lanes| {
+        let known = lanes.known().0.into_vec();
+        known.into_iter().map(|lane| lane.heard_since).collect::<Vec<_>>()
+    };
+    assert_eq!(since(&lanes), [None]);
+    lanes.subscribed(UnixMillis(1));
+    assert_eq!(since(&lanes), [Some(UnixMillis(1))]);
+    let told = json!({"sessionKey":"k","session":{"key":"k","status":"running"}});
+    hear(&mut lanes, "sessions.changed", &told);
+    hear(&mut lanes, "agent", &json!({"runId":"r","stream":"tool","sessionKey":"new"}));
+    assert_eq!(since(&lanes), [Some(UnixMillis(1)); 2]);
+    lanes.relist(listed(&row("running", true)), UnixMillis(2_000));
+    assert_eq!(since(&lanes), [Some(UnixMillis(1))]);
+    let tick = |seq| Heard { name: "tick", seq: Some(seq), payload: None };
+    lanes.hear(&tick(1), NOW);
+    assert_eq!(lanes.hear(&tick(3), NOW), Effect::Lost);
+    assert_eq!(since(&lanes), [Some(NOW)]);
 }
 
 #[test]

@@ -92,15 +92,39 @@ fn late(scene: &Scene<'_>, event_loop: EventLoop) -> Option<Finding> {
 
 fn unwilling(scene: &Scene<'_>, failure: &RpcFailure) -> Finding {
     let fault = failure.fault.name();
+    // One look is all that `plan` has.
+    let (after, looks) =
+        if is_lasting(failure.fault) { (Duration::ZERO, 1) } else { (scene.rule.after, 2) };
     Finding {
         id: RPC,
         incarnation: told(&scene.life(), failure.fault),
         what: "not to be asked",
-        after: scene.rule.after,
-        looks: 2,
+        after,
+        looks,
         why: HoldReason::CannotAsk { fault, text: failure.text.clone() },
         next: next(scene, failure.fault),
         evidence: Evidence::new().with("fault", fault).with("without", WITHOUT),
+    }
+}
+
+/// What does not pass by itself: somebody has to change something.
+fn is_lasting(fault: RpcFault) -> bool {
+    match fault {
+        RpcFault::NoCredentials
+        | RpcFault::Unauthorized
+        | RpcFault::PairingRequired
+        | RpcFault::MissingScope
+        | RpcFault::ProtocolMismatch => true,
+        RpcFault::Refused
+        | RpcFault::WrongGateway
+        | RpcFault::Deaf
+        | RpcFault::NotAGateway
+        | RpcFault::Unavailable
+        | RpcFault::Closed
+        | RpcFault::TooLarge
+        | RpcFault::Unsupported
+        | RpcFault::Refusal
+        | RpcFault::Internal => false,
     }
 }
 

@@ -38,7 +38,7 @@ fn answered(is_degraded: bool, p99_ms: u64, max_ms: u64) -> Rpc {
         protocol: 3,
         boot_id: None,
         state_dir: None,
-        lanes: Vec::new(),
+        lanes: Vec::new().into(),
         is_complete: true,
         took: Duration::ZERO,
         event_loop: Some(event_loop),
@@ -278,8 +278,18 @@ fn every_refusal_has_its_next_step_and_says_what_is_off() {
     for fault in RpcFault::ALL.into_iter().filter(|fault| *fault != RpcFault::Deaf) {
         let snapshot = with(|snapshot| snapshot.rpc = failed(fault));
         let incarnation = format!("{LIFE} {}", fault.name());
-        check(&snapshot, &sample::history(), &["- rpc not_for_long"]);
-        check(&snapshot, &seen("rpc", &incarnation, 119, 30, 9), &["- rpc not_for_long"]);
+        // Somebody has to change something, and `plan` looks only once.
+        let at_once = matches!(
+            fault,
+            RpcFault::NoCredentials
+                | RpcFault::Unauthorized
+                | RpcFault::PairingRequired
+                | RpcFault::MissingScope
+                | RpcFault::ProtocolMismatch
+        );
+        let early = if at_once { "! rpc cannot_ask" } else { "- rpc not_for_long" };
+        check(&snapshot, &sample::history(), &[early]);
+        check(&snapshot, &seen("rpc", &incarnation, 119, 30, 9), &[early]);
         let history = seen("rpc", &incarnation, 120, 30, 1);
         check(&snapshot, &history, &["! rpc cannot_ask"]);
         let verdict = judged(&snapshot, &history, false).remove(0);

@@ -124,7 +124,7 @@ fn messages_that_come_in_are_no_progress_where_events_say_more() {
             says(world, |lane| lane.heard_since = since);
         }
     };
-    check(unheard(None), "healthy hold silent_so_far");
+    check(unheard(None), "healthy hold unheard");
     check(unheard(Some(ago(AFTER - 1))), "healthy hold silent_so_far");
     check(unheard(Some(ago(AFTER))), "act no_progress");
     let touched = |world: &mut Snapshot| says(world, |lane| lane.updated_at = Some(ago(1)));
@@ -132,14 +132,18 @@ fn messages_that_come_in_are_no_progress_where_events_say_more() {
 }
 
 #[test]
-fn without_a_transcript_silence_is_only_as_long_as_somebody_listened() {
+fn silence_is_only_as_long_as_somebody_listened() {
     let heard = |since: Option<UnixMillis>| {
         move |world: &mut Snapshot| says(world, |lane| lane.heard_since = since)
     };
     check_sqlite(heard(None), "hold unheard");
     check_sqlite(heard(Some(ago(AFTER - 1))), "healthy hold silent_so_far");
     check_sqlite(heard(Some(ago(AFTER))), "act no_progress");
-    check(heard(None), "act no_progress");
+    // A daemon that has just connected, or connected again, and one pass alone.
+    check(heard(None), "hold unheard");
+    check(heard(Some(ago(0))), "hold silent_so_far");
+    check(heard(Some(ago(AFTER - 1))), "hold silent_so_far");
+    check(heard(Some(ago(AFTER))), "act no_progress");
     let missing = |since: Option<UnixMillis>| {
         move |world: &mut Snapshot| {
             world.lanes[0].transcript = Transcript::Missing;
@@ -714,7 +718,7 @@ fn silent_agent() -> (Snapshot, &'static str) {
     world.lanes = vec![crate::policy::run::sample::disk(key, "s1")];
     world.children = vec![crate::model::Child { lane: None, ..child(77, BEGAN) }];
     let lane = crate::model::LiveLane { has_active_run: None, runs: Vec::new(), ..live(key, "s1") };
-    answer(&mut world, |answers| answers.lanes = vec![lane]);
+    answer(&mut world, |answers| answers.lanes = vec![lane].into());
     (world, key)
 }
 

@@ -6,7 +6,7 @@ use crate::model::{
     Configured, Gap, HoldReason, Lane, LiveLane, Residue, Snapshot, Source, Transcript, Work,
 };
 
-use super::progress::{is_watched, quiet};
+use super::progress::quiet;
 use super::{Run, alive, is_held_by, waits};
 use crate::policy::Context;
 use crate::policy::ground::Reach;
@@ -114,10 +114,10 @@ fn silent(context: Context<'_>, run: &Run<'_>, after: Duration) -> Result<Durati
             return Err(HoldReason::Gap { source: Source::Sessions.name(), reason });
         }
     }
-    if !is_watched(run) {
-        return Err(HoldReason::Unheard);
-    }
-    let quiet = quiet(context, run, after);
+    // A model may stream one answer for an hour, and nothing but events tells of it: the transcript is
+    // written at its end.
+    let heard_since = run.live.and_then(|live| live.heard_since).ok_or(HoldReason::Unheard)?;
+    let quiet = quiet(context, run, after).min(context.snapshot.taken_at.since(heard_since));
     if quiet < after { Err(HoldReason::SilentSoFar { quiet, after }) } else { Ok(quiet) }
 }
 

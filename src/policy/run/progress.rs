@@ -72,10 +72,3 @@ pub(in crate::policy) fn taken_at(lock: &Lock) -> UnixMillis {
         crate::model::Payload::Incomplete => lock.modified_at,
     }
 }
-
-/// Returns true if silence of the run can be told from nobody having looked.
-pub(super) fn is_watched(run: &Run<'_>) -> bool {
-    let transcript = run.disk.map(|lane| lane.transcript).filter(|_| run.began().is_some());
-    matches!(transcript, Some(Transcript::Present { .. }))
-        || run.live.is_some_and(|lane| lane.heard_since.is_some())
-}

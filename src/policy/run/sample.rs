@@ -57,7 +57,7 @@ pub(in crate::policy) fn answers(version: Version, lanes: Vec<LiveLane>) -> Answ
         protocol: 3,
         boot_id: None,
         state_dir: None,
-        lanes,
+        lanes: lanes.into(),
         is_complete: true,
         took: Duration::ZERO,
         event_loop: None,

@@ -92,7 +92,7 @@ const ELSEWHERE: [Elsewhere; 11] = [
             ("not_alive", "a_run_must_be_proven_alive"),
             ("rpc_disagrees", "disk_and_gateway_must_mean_the_same_run"),
             ("rpc_unavailable", "nothing_is_judged_without_an_answer"),
-            ("unheard", "without_a_transcript_silence_is_only_as_long_as_somebody_listened"),
+            ("unheard", "silence_is_only_as_long_as_somebody_listened"),
             ("version_unknown", "a_version_that_was_not_run_is_never_acted_on"),
             ("version_untested", "a_version_that_was_not_run_is_never_acted_on"),
             ("waits_for_child", "a_run_may_wait_for_a_lane_that_it_spawned"),

@@ -57,10 +57,12 @@ impl HungLanes {
     ) {
         let expected: BTreeSet<_> = self.ours(facts).collect();
         let done: Vec<_> = passes.iter().flat_map(|pass| pass.done("hung_lane")).collect();
-        assert_eq!(done.len(), expected.len(), "each once: {done:?}");
-        assert_eq!(done.into_iter().collect::<BTreeSet<_>>(), expected);
+        let done_set: BTreeSet<_> = done.iter().copied().collect();
+        assert_eq!(done.len(), done_set.len(), "each once: {done:?}");
+        assert!(expected.is_subset(&done_set), "{done:?} of {expected:?}");
+        let mine: BTreeSet<_> = self.0.iter().map(|(_, hung)| &*hung.key).collect();
         let acts: BTreeSet<_> = acts(passes).into_iter().collect();
-        assert_eq!(acts, expected, "nothing else was touched");
+        assert!(acts.is_subset(&mine), "nothing else was touched: {acts:?}");
         for (by, hung) in &self.0 {
             let row = gateway.row(&hung.key);
             let reason = said(passes, &hung.key);
@@ -121,6 +123,7 @@ impl Hung {
 fn table_row(by: By, freed: Cure, code: &str, status: Option<&str>) -> Row {
     let repair = match freed {
         Cure::Abort => "abort",
+        Cure::Steer if by == By::Cron => "steer",
         Cure::Steer => "abort (`no-active-run`), then steer",
         Cure::Gateway => "left to the gateway, which ends it",
         Cure::Nothing => "none; reported",

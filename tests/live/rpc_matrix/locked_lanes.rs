@@ -10,7 +10,7 @@ use crate::hung::{By, Hung};
 use crate::matrix::{Matrix, Row};
 use crate::report::Report;
 use crate::rpc_matrix::acts;
-use crate::rpc_matrix::versions::{Facts, Pace};
+use crate::rpc_matrix::versions::Facts;
 use crate::wait::{seconds, until};
 use crate::watchdog::Watchdog;
 
@@ -30,7 +30,6 @@ impl LockedLanes {
         home: &Home,
         gateway: &Gateway,
         facts: &Facts,
-        pace: Pace,
         protected: &Path,
         matrix: &mut Matrix,
     ) {
@@ -39,7 +38,7 @@ impl LockedLanes {
         let watchdog = Watchdog::with(home, "held", &facts.config_for_locks());
         watchdog.protect(&protected.display().to_string());
         let daemon = watchdog.daemon().climbing();
-        until("every lock is let go", facts.own_deadline(pace) + seconds(120), || {
+        until("every lock is let go", facts.own_deadline + seconds(120), || {
             locks.iter().all(|lock| !lock.exists()).then_some(())
         });
         daemon.wait_for_passes(2);

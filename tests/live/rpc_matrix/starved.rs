@@ -8,7 +8,7 @@ use crate::gateway::Gateway;
 use crate::home::Home;
 use crate::matrix::{Matrix, Row};
 use crate::rpc_matrix::acts;
-use crate::rpc_matrix::versions::{Facts, Pace};
+use crate::rpc_matrix::versions::Facts;
 use crate::wait::{seconds, until};
 use crate::watchdog::{Daemon, Watchdog};
 
@@ -26,8 +26,8 @@ pub(super) struct Starved<'h> {
 }
 
 #[track_caller]
-pub(super) fn begin<'h>(home: &'h Home, facts: &Facts, pace: Pace) -> Starved<'h> {
-    home.configure(|config| super::be_patient(config, pace));
+pub(super) fn begin<'h>(home: &'h Home, facts: &Facts) -> Starved<'h> {
+    home.configure(super::be_patient);
     let gateway = Gateway::start(home);
     LANES.iter().for_each(|key| gateway.turn(key));
     home.provider.set_mode("drip");
@@ -44,7 +44,7 @@ pub(super) fn begin<'h>(home: &'h Home, facts: &Facts, pace: Pace) -> Starved<'h
     });
     home.provider.set_mode("ok");
     let daemon = Watchdog::with(home, "hung", &facts.config(&[])).daemon();
-    let limit = facts.own_deadline(pace) + seconds(240);
+    let limit = facts.own_deadline + seconds(240);
     Starved { home, gateway, slot, before, daemon, limit }
 }
 

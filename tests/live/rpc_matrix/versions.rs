@@ -5,16 +5,6 @@ use std::time::Duration;
 use crate::hung::By;
 use crate::wait::seconds;
 
-/// How much of the gateway's own patience there is to wait for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Pace {
-    /// All of it, as every gateway has it by default.
-    Whole,
-    /// Its recovery is switched off in its configuration (`diagnostics.enabled`), for which the
-    /// watchdog then does not wait. What the gateway does about a silent model remains.
-    Quick,
-}
-
 /// What frees such a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Cure {
@@ -33,7 +23,7 @@ pub(super) enum Cure {
 pub(super) struct Facts {
     pub(super) version: &'static str,
     /// How long a run must have been silent before its gateway has had its turn.
-    own_deadline: Duration,
+    pub(super) own_deadline: Duration,
     chat: Cure,
     agent: Cure,
     cron: Cure,
@@ -50,14 +40,6 @@ impl Facts {
         facts.unwrap_or_else(|| panic!("{version}: nothing is known of it"))
     }
 
-    /// How long a run must have been silent at that pace before its gateway has had its turn.
-    pub(super) fn own_deadline(&self, pace: Pace) -> Duration {
-        match pace {
-            Pace::Whole => self.own_deadline,
-            Pace::Quick => self.own_deadline.min(MODEL_TWICE),
-        }
-    }
-
     /// What frees a run that began in this way.
     pub(super) fn freed(&self, by: By) -> Cure {
         match by {
@@ -69,8 +51,9 @@ impl Facts {
 
     /// A watchdog that frees every hung lane but these.
     pub(super) fn config(&self, exceptions: &[&str]) -> String {
-        let off = exceptions.iter().map(|name| exception(name, "off"));
-        self.text("enforce", "observe") + "overrides:\n" + &off.collect::<String>()
+        let off: String = exceptions.iter().map(|name| exception(name, "off")).collect();
+        let head = if off.is_empty() { "" } else { "overrides:\n" };
+        self.text("enforce", "observe") + head + &off
     }
 
     /// A watchdog that frees the lanes that hold locks.
@@ -129,7 +112,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: MODEL_TWICE,
         chat: Cure::Abort,
         agent: Cure::Steer,
-        cron: Cure::Nothing,
+        cron: Cure::Steer,
         starves: false,
         shuns_provider: false,
     },
@@ -174,7 +157,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Abort,
         agent: Cure::Abort,
-        cron: Cure::Abort,
+        cron: Cure::Gateway,
         starves: true,
         shuns_provider: true,
     },

@@ -15,6 +15,7 @@ fn a_lane_that_has_moved_since_it_was_judged() {
     changed(|state| state.live().started_at = Some(at(1)), "another run has begun");
     changed(|state| state.live().started_at = None, "another run has begun");
     changed(|state| state.live().runs = vec![run("r2")], "another run is active");
+    changed(|state| state.live().last_step_at = Some(NOW), "its run has made a step");
     changed(|state| state.sight.transcript = transcript(11), "the transcript has been written");
     changed(
         |state| {

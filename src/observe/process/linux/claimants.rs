@@ -19,6 +19,13 @@ pub(in super::super) struct Claimant {
     pub(in super::super) is_own: bool,
 }
 
+/// Returns true if an address means the same to `pid` and to us: the loopback of another network
+/// namespace leads elsewhere.
+pub(in super::super) fn shares_network(root: &Path, pid: i32) -> bool {
+    let link = |of: &str| std::fs::read_link(root.join(of).join("ns/net"));
+    matches!((link("self"), link(&pid.to_string())), (Ok(ours), Ok(theirs)) if ours == theirs)
+}
+
 /// Returns every socket that listens on `port` in the network namespace of `pid`, looked at anew.
 ///
 /// The sockets of the process are listed before and after the tables: a socket counts as its own only

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use crate::model::UnixMillis;
 
-pub(super) use claimants::{claimants, shares_listener};
+pub(super) use claimants::{claimants, shares_listener, shares_network};
 pub(super) use environ::environ;
 pub(super) use inspection::{Inspection, Inspector};
 pub(super) use link::exe;

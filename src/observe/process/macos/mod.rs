@@ -22,7 +22,7 @@ pub(super) use super::darwin::look::Look;
 pub(super) use super::darwin::scan::Scan;
 pub(super) use super::darwin::started_at;
 use super::darwin::{captured, look as looks};
-pub(super) use claimants::{claimants, shares_listener};
+pub(super) use claimants::{claimants, shares_listener, shares_network};
 pub(super) use inspection::{Inspection, Inspector};
 use kernel::Darwin;
 pub(super) use listener::{Listeners, listens_on_unix};

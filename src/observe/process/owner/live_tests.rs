@@ -144,3 +144,31 @@ fn a_captured_state_owns_nothing() {
     let own = World::new().own;
     assert!(table.owns_listener(own, port).unwrap_err().contains("captured"));
 }
+
+/// Its loopback is another one: whatever listens on the port here is not it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_in_another_network_is_not_what_a_port_leads_to() {
+    let there = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "sleep", "60"])
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut there) = there else { return eprintln!("skipped: there is no unshare") };
+    let pid = i32::try_from(there.id()).unwrap();
+    let mut table = Table::new(Path::new("/proc"));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if there.try_wait().unwrap().is_some() {
+            return eprintln!("skipped: no network namespace may be made here");
+        }
+        table.refresh(UnixMillis::default()).unwrap();
+        let Sighting::Present { id, .. } = table.sight(pid) else { continue };
+        let said = table.listens_alone(id, 18_789);
+        if said.as_ref().is_err_and(|why| why.contains("not provably in our network namespace")) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{said:?}");
+    }
+    there.kill().unwrap();
+    there.wait().unwrap();
+}

@@ -44,6 +44,11 @@ impl Table {
         if !self.is_alive(process) {
             return Err(gone(pid));
         }
+        if !platform::shares_network(&self.root, pid) {
+            return Err(format!(
+                "pid {pid} is not provably in our network namespace: run clawarden in the gateway's"
+            ));
+        }
         let found = platform::claimants(&self.root, pid, port)
             .map_err(|error| format!("the sockets of pid {pid} cannot be read: {error}"))?;
         let is_shared = found.iter().any(|claimant| claimant.is_own);
