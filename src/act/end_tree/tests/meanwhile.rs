@@ -160,7 +160,8 @@ fn a_process_stands_still_when_the_last_of_its_threads_does() {
     }
     let mut command = Command::new("python3");
     command.args(["-c", script]);
-    let grove = Grove::of(command, tempfile::tempdir().unwrap(), 1);
+    // As soon as its first thread has ended, it counts as none that lives.
+    let grove = Grove::of(command, tempfile::tempdir().unwrap(), 0);
     let leader = || Stat::of(grove.root.pid).unwrap().unwrap().state;
     until("its first thread has ended, and it lives on", || leader() == 'Z');
     let Pin::Held(process, 'Z') = pin(grove.root).unwrap() else { panic!("it lives") };
