@@ -3,6 +3,7 @@
 //! Plain values only. Nothing in this module reads a clock, a file or a process table, so
 //! every type here can be built by hand in a test.
 
+mod acp;
 mod action;
 mod agent;
 mod call;
@@ -27,11 +28,13 @@ mod rpc;
 pub(crate) mod sample;
 mod snapshot;
 mod span;
+mod task;
 mod time;
 mod verdict;
 mod version;
 mod vitals;
 
+pub use acp::{AcpMetadata, AcpSession, BackingId};
 pub use action::{
     Action, EndCause, FileStamp, Outcome, RecordClose, RowEdit, TreeEnd, WriteProtocol,
 };
@@ -59,6 +62,7 @@ pub use record::{AcpxRecord, RecordMode};
 pub use rpc::{Answers, LiveLane, LiveLanes, Rpc, RpcFailure, RpcFault, RunId, other_lane_of};
 pub use snapshot::{Gap, Snapshot, Source};
 pub(crate) use span::span;
+pub use task::{Delivery, SubagentRun, Task, TaskId, TaskRuntime, TaskStatus};
 pub use time::UnixMillis;
 pub use verdict::{Decision, Looks, Mode, Policy, Subject, SubjectKind, Verdict};
 pub use version::Version;

@@ -72,6 +72,10 @@ pub(crate) fn snapshot() -> Snapshot {
         children: Vec::new(),
         vitals: Vitals::default(),
         log: Vec::new(),
+        acp: None,
+        records: None,
+        tasks: None,
+        subagents: None,
         gaps: Vec::new(),
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Agent, Child, Gateway, Host, Lane, Lock, LogSign, ProcessId, Rpc, SessionKey, UnixMillis,
-    Vitals,
+    AcpSession, AcpxRecord, Agent, Child, Gateway, Host, Lane, Lock, LogSign, ProcessId, Rpc,
+    SessionKey, SubagentRun, Task, UnixMillis, Vitals,
 };
 
 /// The world at one instant, and what of it could not be seen.
@@ -50,6 +50,15 @@ pub struct Snapshot {
     pub vitals: Vitals,
     /// What its log says, newest last.
     pub log: Vec<LogSign>,
+    /// Sessions of ACP agents, whatever their status, in order of store and key; `None` if they were
+    /// not looked for.
+    pub acp: Option<Vec<AcpSession>>,
+    /// The acpx records of all workspaces, by path; `None` if they were not looked for.
+    pub records: Option<Vec<AcpxRecord>>,
+    /// Background tasks, by id; `None` if they were not looked for.
+    pub tasks: Option<Vec<Task>>,
+    /// The registry of subagent runs; `None` if it was not looked for.
+    pub subagents: Option<Vec<SubagentRun>>,
     /// What could not be seen.
     pub gaps: Vec<Gap>,
 }

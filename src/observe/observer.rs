@@ -224,6 +224,10 @@ impl Observer {
             children: Vec::new(),
             vitals,
             log,
+            acp: None,
+            records: None,
+            tasks: None,
+            subagents: None,
             gaps,
         })
     }

@@ -69,6 +69,10 @@ fn world(lanes: Vec<Lane>, locks: Vec<Lock>) -> Snapshot {
         children: Vec::new(),
         vitals: Vitals::default(),
         log: Vec::new(),
+        acp: None,
+        records: None,
+        tasks: None,
+        subagents: None,
         gaps: Vec::new(),
     }
 }
