@@ -7,6 +7,7 @@ mod census;
 mod hear;
 mod lane;
 mod summary;
+mod tombstone;
 mod undo;
 mod words;
 
@@ -161,6 +162,9 @@ impl Passes {
             self.not_up = Some((process.id, now));
         }
         history.not_up = self.not_up;
+        if self.config.policies.tombstone.mode != Mode::Off {
+            history.tombstones = self.journal.tombstones()?;
+        }
         let context = Context {
             snapshot: &snapshot,
             history: &history,
@@ -168,7 +172,8 @@ impl Passes {
             start_grace: self.config.start_grace,
         };
         let verdicts = policy::evaluate(context, &self.config.policies);
-        let acts = verdicts.iter().any(|verdict| matches!(verdict.decision, Decision::Act(..)));
+        let acts =
+            verdicts.iter().any(|of| matches!(of.decision, Decision::Act(..)) && !of.is_record());
         // Off switches are looked at once more under the lock: a `pause` that has returned holds.
         let _lock = if acts && self.reach == Reach::Live {
             let lock = ActionLock::take(&self.dir, ACTION_LOCK_WAIT)?;
@@ -210,8 +215,10 @@ impl Passes {
         pass: Pass<'_>,
     ) -> Result<(Vec<Entry>, History), PassError> {
         let mut entries = Vec::with_capacity(planned.len());
+        let written = self.write_down(&planned, pass.snapshot);
         for verdict in planned {
             let done = match &verdict.decision {
+                Decision::Act(Action::Record(_), _) => written.clone(),
                 Decision::Act(action, _) if !(pass.stop)() => {
                     let done = self.carry_out(&verdict, action, &history, pass)?;
                     history = plan::acted(history, &verdict, done.outcome, pass.snapshot.taken_at);
@@ -295,7 +302,8 @@ impl Passes {
         begun: &BTreeMap<(Policy, Subject), UnixMillis>,
     ) -> Result<(), PassError> {
         self.journal.save_history(history)?;
-        let suspects: Vec<_> = entries.iter().filter(|entry| entry.verdict.suspect).collect();
+        let is_noted = |entry: &&Entry| entry.verdict.suspect && !entry.verdict.is_record();
+        let suspects: Vec<_> = entries.iter().filter(is_noted).collect();
         let notes: Vec<_> = suspects.iter().map(|entry| note(&entry.verdict)).collect();
         // What the log says proves nothing, and so its silence hides nothing.
         let is_seen = snapshot.gaps.iter().all(|gap| gap.source == Source::Log);
@@ -380,6 +388,7 @@ impl Passes {
 fn sought(config: &Config) -> Sought {
     let policies = &config.policies;
     Sought {
+        acp: policies.tombstone.mode != Mode::Off,
         children: [policies.hung_lane.mode, policies.held_lock.mode]
             .iter()
             .any(|mode| *mode != Mode::Off),

@@ -162,6 +162,8 @@ impl Actuator<'_> {
             Action::Settle(edit) => row::settle(self, id, edit),
             Action::EndTree(end) => end_tree::end(self, id, end),
             Action::CallLane(call) => lane::call(self, id, call),
+            // Written by the pass into our own state: there is nothing to act on.
+            Action::Record(_) => Ok(Performed::of(Outcome::WouldDo)),
         }
     }
 }

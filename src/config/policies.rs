@@ -13,6 +13,7 @@ use crate::policy::LanePattern;
 use crate::policy::settings::{
     CpuLimit, DeadLock, GatewayHealth, HeldLock, HungLane, HungLaneOverride, LaneRepair,
     LeakedProcess, OrphanProcess, Override, Policies, RunawayAgent, StaleLane, StaleLaneOverride,
+    Tombstone,
 };
 
 /// Times are written with their unit.
@@ -29,6 +30,7 @@ pub(super) struct PoliciesSection {
     leaked_process: LeakedProcessSection,
     runaway_agent: RunawayAgentSection,
     gateway_health: GatewayHealthSection,
+    tombstone: TombstoneSection,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +77,12 @@ struct GatewayHealthSection {
     after: Time,
     starts: u32,
     zombies: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TombstoneSection {
+    mode: Mode,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +158,7 @@ impl PoliciesSection {
             hung_lane: self.hung_lane.checked(),
             held_lock: self.held_lock.checked(),
             gateway_health: self.gateway_health.checked(),
+            tombstone: Tombstone { mode: self.tombstone.mode },
             overrides: overrides.into_iter().map(OverrideItem::checked).collect(),
         }
     }

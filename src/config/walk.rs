@@ -292,7 +292,7 @@ mod tests {
             "policies: { dead_lock: { mode: off }, zombie_task: { mode: off } }",
             "1:39 policies: unknown key `zombie_task`, expected one of `stale_lane`, `hung_lane`, \
              `dead_lock`, `held_lock`, `orphan_process`, `leaked_process`, `runaway_agent`, \
-             `gateway_health`",
+             `gateway_health`, `tombstone`",
         );
         check(
             "dead_lock: { mode: off }",

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BootId, LaneCall, LockStamp, ProcessId, Row, SessionKey, Transcript, UnixMillis};
+use super::{
+    BootId, LaneCall, LockStamp, ProcessId, Row, SessionKey, TombstoneEvent, Transcript, UnixMillis,
+};
 
 /// A change to the world, complete: the actuator is left nothing to choose.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,6 +30,9 @@ pub enum Action {
     EndTree(Box<TreeEnd>),
     /// Have the gateway itself repair a lane.
     CallLane(Box<LaneCall>),
+    /// Write down what happened to a backing session, in our own state. Touches nothing of anybody
+    /// else's.
+    Record(Vec<TombstoneEvent>),
 }
 
 impl Action {
@@ -39,6 +44,7 @@ impl Action {
             Action::Settle(_) => "settle",
             Action::EndTree(_) => "end_tree",
             Action::CallLane(call) => call.rung.name(),
+            Action::Record(_) => "record",
         }
     }
 }

@@ -26,11 +26,14 @@ pub enum Policy {
     HeldLock,
     /// The gateway itself is not well.
     GatewayHealth,
+    /// To whom a backing session belongs, before the gateway forgets it (#87599).
+    Tombstone,
 }
 
 impl Policy {
     /// Every policy, in the order of their judgement.
-    pub const ALL: [Policy; 8] = [
+    pub const ALL: [Policy; 9] = [
+        Policy::Tombstone,
         Policy::DeadLock,
         Policy::StaleLane,
         Policy::HeldLock,
@@ -53,6 +56,7 @@ impl Policy {
             Policy::HungLane => "hung_lane",
             Policy::HeldLock => "held_lock",
             Policy::GatewayHealth => "gateway_health",
+            Policy::Tombstone => "tombstone",
         }
     }
 
@@ -87,7 +91,7 @@ pub struct Subject {
     /// Its kind.
     pub kind: SubjectKind,
     /// Lane: session key. Lock: path. Process: `pid@start_ticks`. Gateway: what is wrong with it, such
-    /// as `deaf`.
+    /// as `deaf`. Backing session: its id.
     pub id: String,
 }
 
@@ -103,6 +107,8 @@ pub enum SubjectKind {
     Process,
     /// The gateway, in one respect.
     Gateway,
+    /// One conversation of an ACP agent.
+    BackingSession,
 }
 
 impl SubjectKind {
@@ -114,6 +120,7 @@ impl SubjectKind {
             SubjectKind::Lock => "lock",
             SubjectKind::Process => "process",
             SubjectKind::Gateway => "gateway",
+            SubjectKind::BackingSession => "backing_session",
         }
     }
 }
@@ -143,7 +150,13 @@ impl Verdict {
     /// something of the gateway that has not lasted for long enough to be said.
     #[must_use]
     pub fn is_noted(&self) -> bool {
-        self.suspect || self.policy == Policy::GatewayHealth
+        (self.suspect || self.policy == Policy::GatewayHealth) && !self.is_record()
+    }
+
+    /// Returns true if it is only to be written down, in our own state.
+    #[must_use]
+    pub fn is_record(&self) -> bool {
+        matches!(self.decision, Decision::Act(Action::Record(_), _))
     }
 }
 

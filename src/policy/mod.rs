@@ -16,12 +16,14 @@ mod process;
 mod run;
 pub mod settings;
 mod stale_lane;
+mod tombstone;
 
 pub use clock::host_record;
 pub use holder::{Holder, holder};
 pub use pattern::LanePattern;
 pub use process::still_to_end;
 pub use settings::Policies;
+pub use tombstone::backing_ids;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,6 +70,9 @@ pub fn evaluate(context: Context<'_>, policies: &Policies) -> Vec<Verdict> {
     if policies.gateway_health.mode != Mode::Off {
         verdicts.extend(gateway_health::evaluate(context, policies.gateway_health));
     }
+    if policies.tombstone.mode != Mode::Off {
+        verdicts.extend(tombstone::evaluate(context, policies.tombstone.mode));
+    }
     one_repair_per_lane(&mut verdicts);
     verdicts
 }
@@ -95,7 +100,7 @@ fn one_repair_per_lane(verdicts: &mut [Verdict]) {
         let key = match action {
             Action::Settle(edit) => &edit.key,
             Action::CallLane(call) => &call.key,
-            Action::ReleaseLock { .. } | Action::EndTree(_) => continue,
+            Action::ReleaseLock { .. } | Action::EndTree(_) | Action::Record(_) => continue,
         };
         match repaired.get(key) {
             Some(by) => verdict.decision = Decision::Hold(HoldReason::JudgedElsewhere { by: *by }),

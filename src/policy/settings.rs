@@ -25,6 +25,8 @@ pub struct Policies {
     pub held_lock: HeldLock,
     /// The gateway itself is not well.
     pub gateway_health: GatewayHealth,
+    /// To whom backing sessions belong.
+    pub tombstone: Tombstone,
     /// Exceptions for some lanes, in the order in which they apply.
     pub overrides: Vec<Override>,
 }
@@ -226,6 +228,13 @@ pub struct GatewayHealth {
     pub zombies: u32,
 }
 
+/// Settings of the policy `tombstone`, which changes nothing but our own state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tombstone {
+    /// Whether it is looked at, and recorded.
+    pub mode: Mode,
+}
+
 /// A bound on processor time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CpuLimit {
@@ -320,6 +329,7 @@ pub(crate) fn sample() -> Policies {
             starts: 3,
             zombies: 50,
         },
+        tombstone: Tombstone { mode: Mode::Enforce },
         overrides: Vec::new(),
     }
 }
