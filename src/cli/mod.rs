@@ -10,6 +10,7 @@ mod history;
 mod open;
 mod run;
 mod status;
+mod tombstones;
 mod undo;
 
 use std::path::PathBuf;
@@ -103,6 +104,9 @@ enum Command {
     Status(status::Status),
     /// Show what was found and done, from the journal
     History(history::History),
+    /// Show to whom the conversations of ACP agents belong
+    #[command(subcommand)]
+    Tombstones(tombstones::Tombstones),
     /// Put back what an action moved or rewrote
     Undo(undo::Undo),
     /// Do nothing for a while
@@ -155,6 +159,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Explain(command)) => explain::explain(global, command),
         Some(Command::Status(command)) => status::status(global, command),
         Some(Command::History(command)) => history::history(global, command),
+        Some(Command::Tombstones(command)) => tombstones::tombstones(global, command),
         Some(Command::Undo(command)) => undo::undo(global, command),
         Some(Command::Pause(command)) => controls::pause(global, command),
         Some(Command::Resume) => controls::resume(global),
