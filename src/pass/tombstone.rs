@@ -1,9 +1,9 @@
 //! Writes down what happened to backing sessions, before anything else is done.
 
-use tracing::warn;
+use serde_json::Value;
+use tracing::{info, warn};
 
 use super::Passes;
-use super::words::log_action;
 use crate::act::Reach;
 use crate::error::chain;
 use crate::journal::JournalError;
@@ -30,11 +30,7 @@ impl Passes {
             })
         };
         if let Some(done) = &written {
-            for verdict in verdicts.iter().filter(|verdict| verdict.is_record()) {
-                if let Decision::Act(action, _) = &verdict.decision {
-                    log_action(verdict, action, done);
-                }
-            }
+            verdicts.iter().filter(|verdict| verdict.is_record()).for_each(|of| say(of, done));
         }
         if let Err(error) = self.see(snapshot) {
             warn!("failed to {}", escape(&chain(&error)));
@@ -49,6 +45,25 @@ impl Passes {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// One complete line: what was recorded of what, and for whom.
+fn say(verdict: &Verdict, done: &Done) {
+    let text = |name: &str| verdict.evidence.0.get(name).and_then(Value::as_str);
+    let requester = text("requester").unwrap_or("nobody that is known");
+    let events: Vec<_> = events(verdict).iter().map(|event| event.kind.name()).collect();
+    let line = format!(
+        "backing_session {} of {}: {}, {} policy={}",
+        escape(&verdict.subject.id),
+        escape(requester),
+        events.join(", "),
+        text("state").unwrap_or_default(),
+        verdict.policy,
+    );
+    match &done.error {
+        Some(error) => warn!("failed to record {line}: {}", escape(error)),
+        None => info!("recorded {line}"),
     }
 }
 

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "loses our own files, as a disk would")]
+
 use std::fs;
 
 use super::super::testing::{Folder, NOW, at, check_not_written, fill};

@@ -1,5 +1,7 @@
 //! Backing sessions of captured states: recorded for whoever asked for them, kept when all else is lost.
 
+#![expect(clippy::disallowed_methods, reason = "loses our own files, as a disk would")]
+
 use std::fs;
 
 use serde_json::Value;
