@@ -1,5 +1,7 @@
 //! Writes down what happened to backing sessions, before anything else is done.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use tracing::{info, warn};
 
@@ -7,12 +9,30 @@ use super::Passes;
 use crate::act::Reach;
 use crate::error::chain;
 use crate::journal::JournalError;
-use crate::model::{Action, Decision, Outcome, Snapshot, TombstoneEvent, Verdict};
+use crate::model::{
+    Action, Decision, Mode, Outcome, Snapshot, TombstoneEvent, Tombstones, Verdict,
+};
 use crate::policy;
 use crate::report::Done;
 use crate::text::escape;
 
 impl Passes {
+    /// Returns to whom backing sessions belong, as far as is known. What of it is not believed is said
+    /// in the first pass.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if that cannot be read.
+    pub(super) fn tombstones(&mut self) -> Result<Arc<Tombstones>, JournalError> {
+        if self.config.policies.tombstone.mode == Mode::Off {
+            return Ok(Arc::default());
+        }
+        let all = self.journal.tombstones()?;
+        let problems = self.journal.tombstone_problems().iter().filter(|_| self.count == 1);
+        problems.for_each(|problem| warn!("tombstones: {}", escape(problem)));
+        Ok(all)
+    }
+
     /// Writes everything down at once that `verdicts` want written, and returns what became of it;
     /// `None` if they want nothing. Nothing foreign is touched, so neither pauses nor budgets hold it.
     pub(super) fn write_down(&mut self, verdicts: &[Verdict], snapshot: &Snapshot) -> Option<Done> {

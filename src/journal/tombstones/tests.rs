@@ -101,6 +101,15 @@ fn of_an_edited_copy_only_the_whole_lines_count_and_a_second_claim_is_a_dispute(
 }
 
 #[test]
+fn a_copy_that_cannot_be_read_is_a_problem_and_holds_nothing_up() {
+    let folder = Folder::new();
+    fs::create_dir(jsonl(&folder)).unwrap();
+    let mut journal = folder.open();
+    assert!(journal.tombstones().unwrap().0.is_empty());
+    assert!(journal.tombstone_problems()[0].contains("tombstones.jsonl"));
+}
+
+#[test]
 fn nothing_is_ever_changed_or_deleted_not_even_by_hand() {
     let folder = Folder::new();
     folder.open().record_tombstones(&some()).unwrap();
