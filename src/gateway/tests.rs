@@ -57,7 +57,7 @@ fn fault_of(script: impl Fn(usize, TcpStream, &Asked) + Send + Sync + 'static) -
     let (link, _folder) = fake.link(false);
     let began = tokio::time::Instant::now();
     let fault = failed(&link.hear(GATEWAY));
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     fault
 }
 
@@ -492,7 +492,7 @@ fn a_broken_connection_wakes_and_is_made_again() {
     assert!(matches!(link.hear(GATEWAY), Rpc::Answered(_)));
     let wake = link.wake();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let woken = async { tokio::time::timeout(Duration::from_secs(5), wake.notified()).await };
+    let woken = async { tokio::time::timeout(Duration::from_secs(60), wake.notified()).await };
     assert!(runtime.block_on(woken).is_ok(), "nobody was woken");
     eventually(|| fake.methods().iter().filter(|what| *what == "connected").count() > 1);
     eventually(|| matches!(link.hear(GATEWAY), Rpc::Answered(_)));
