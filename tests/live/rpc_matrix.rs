@@ -70,19 +70,22 @@ fn check(lab: Lab) {
 
     // Everything hangs from here on, and is due at the same time. First what has a process: one that
     // is younger than a run may be of it.
-    let healthy = healthy::begin(&home, &gateway, facts.own_deadline + seconds(120));
+    let healthy = healthy::begin(&home, &gateway, facts.holds_locks_for() + seconds(120));
     let silent = silent_tool::begin(&home, &gateway);
     let acp = home.lab.spawns_agents().then(|| acp_silent::begin(&gateway));
     let hung = hung_lanes::begin(&home, &gateway);
-    let locked = home.has_locks().then(|| locked_lanes::begin(&home, &gateway));
+    let locked = home.has_locks().then(|| locked_lanes::begin(&home, &gateway, facts));
     let between = restart_between::begin(&home, &gateway, facts);
+    if let Some(locked) = &locked {
+        locked.protect(between.lock());
+    }
     let starved = starving.as_ref().map(|home| starved::begin(home, facts));
     // What is begun now is answered, such as the turn that a steer costs.
     home.provider.set_mode("ok");
 
     let misled = unproven::daemons(&home, &config, starving.as_ref());
     busy.assert_as_fast_beside(&home);
-    hung.wait_until_seen_to(facts, &daemon, facts.own_deadline + seconds(240));
+    hung.wait_until_seen_to(facts, &daemon, Facts::patience(facts.own_deadline));
     daemon.wait_for_passes(2);
     let passes = daemon.stop();
     misled.into_iter().for_each(unproven::Misled::assert_harmless);
