@@ -7,7 +7,7 @@ use crate::model::{
     Snapshot, Source, Transcript,
 };
 use crate::policy::run::sample::{
-    BEGAN, KEY, answer, child, disk, held, history, hung, live, says,
+    BEGAN, KEY, answer, child, disk, held, history, hung, live, on, says,
 };
 use crate::policy::settings::{HungLane, Policies, sample as settings};
 
@@ -109,6 +109,8 @@ fn a_lock_has_the_time_that_it_says_itself_and_a_minute() {
 fn a_gateway_that_compacts_for_less_or_more_holds_its_locks_as_much() {
     let verdict = |limit: u64, age: u64| {
         let mut world = world();
+        // Whose own deadlines are shorter.
+        on(&mut world, Version::new(2026, 4, 15));
         let compaction = Some(Duration::from_secs(limit));
         world.gateway.configured = Configured { compaction, ..Configured::default() };
         world.locks = vec![held("s1.jsonl.lock", age)];
