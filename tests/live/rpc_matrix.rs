@@ -76,6 +76,7 @@ fn check(lab: Lab) {
     // is younger than a run may be of it.
     let healthy = healthy::begin(&home, &gateway, facts.holds_locks_for() + seconds(120));
     let silent = silent_tool::begin(&home, &gateway);
+    pass_time(AS_OLD);
     let acp = home.lab.spawns_agents().then(|| acp_silent::begin(&gateway));
     pass_time(AS_OLD);
     let hung = hung_lanes::begin(&home, &gateway);
