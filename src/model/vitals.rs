@@ -18,6 +18,9 @@ pub struct Child {
     pub lane: Option<SessionKey>,
     /// Whether it is an agent, its wrapper or its adapter. What is not may be a tool at work.
     pub is_agent: bool,
+    /// Whether it is the gateway's own spawn broker (2026.9.6). It starts processes for every lane, is
+    /// never idle, and works for no run itself; what it started is told on its own.
+    pub is_broker: bool,
     /// For how long neither its processor time nor what it read and wrote has changed, as far as it
     /// was watched. `None`: not known.
     pub idle: Option<Duration>,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::kind::Families;
-use super::service::service;
+use super::service::{SPAWN_BROKER, service};
 use super::stillness::Stillness;
 use super::tree::Forest;
 use super::{Known, Scene, read, remembered};
@@ -132,8 +132,14 @@ impl<'a> Brood<'a> {
             what: self.what(process),
             lane,
             is_agent: role != Role::Tool,
+            is_broker: role == Role::Carrier && self.is_broker(process),
             idle,
         }
+    }
+
+    fn is_broker(&self, process: &Process) -> bool {
+        let is_direct = self.scene.gateway.is_some_and(|gateway| gateway.pid == process.parent);
+        is_direct && service(process) == Some(SPAWN_BROKER)
     }
 
     fn role(&self, process: &Process, at: &Inspection<'_>, known: &Known, above: Role) -> Role {

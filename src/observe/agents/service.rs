@@ -2,11 +2,14 @@
 
 use crate::observe::process::Process;
 
+/// What starts every process for a gateway of 2026.9.6.
+pub(super) const SPAWN_BROKER: &str = "spawn broker";
+
 /// Scripts by their place in the package, and what they are (2026.9.6; relays and anchors are
 /// legitimate even in numbers).
 const SCRIPTS: [(&str, &str); 7] = [
-    ("spawn-broker/worker.js", "spawn broker"),
-    ("spawn-broker/worker.mjs", "spawn broker"),
+    ("spawn-broker/worker.js", SPAWN_BROKER),
+    ("spawn-broker/worker.mjs", SPAWN_BROKER),
     ("supervisor/service-child-relay.js", "relay"),
     ("supervisor/service-child-relay.mjs", "relay"),
     ("supervisor/service-child-group-anchor.js", "anchor"),

@@ -233,6 +233,26 @@ fn a_tool_at_work_is_left_alone_however_silent() {
 }
 
 #[test]
+fn the_broker_of_the_gateway_works_for_no_run_but_what_it_starts_may() {
+    let broker = || {
+        let mut broker = child(50, 10);
+        (broker.is_broker, broker.lane, broker.idle) = (true, None, Some(Duration::ZERO));
+        broker
+    };
+    check_sqlite(|world| world.children = vec![broker()], "act no_progress");
+    let other = |world: &mut Snapshot| {
+        world.children = vec![crate::model::Child { is_broker: false, ..broker() }];
+    };
+    check_sqlite(other, "hold child_active");
+    let tool = |world: &mut Snapshot| {
+        let tool = crate::model::Child { id: ProcessId { pid: 51, start_ticks: 9 }, ..broker() };
+        let tool = crate::model::Child { is_broker: false, is_agent: false, ..tool };
+        world.children = vec![broker(), tool];
+    };
+    check_sqlite(tool, "hold tool_running");
+}
+
+#[test]
 fn an_agent_at_work_is_progress_and_so_is_one_that_is_not_known_to_idle() {
     let agent = |idle: Option<u64>| {
         move |world: &mut Snapshot| {

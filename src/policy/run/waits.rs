@@ -48,7 +48,7 @@ pub(super) fn has_child(snapshot: &Snapshot, run: &Run<'_>, started_at: UnixMill
 fn may_be_its(child: &Child, run: &Run<'_>, started_at: UnixMillis) -> bool {
     match &child.lane {
         Some(lane) => run.key.covers(lane),
-        None => child.started_at.plus(STEP) >= started_at,
+        None => !child.is_broker && child.started_at.plus(STEP) >= started_at,
     }
 }
 

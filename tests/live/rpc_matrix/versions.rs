@@ -29,6 +29,8 @@ pub(super) struct Facts {
     cron: Cure,
     /// Whether it resumes interrupted sessions one after the other.
     pub(super) starves: bool,
+    /// Whether the tool of one lane may be that of another: its row of a schedule has no start.
+    pub(super) mixes_tools: bool,
     /// Whether it asks a provider nothing for ten minutes that says that the quota is used up.
     pub(super) shuns_provider: bool,
 }
@@ -105,6 +107,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Steer,
         cron: Cure::Nothing,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -114,6 +117,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Steer,
         cron: Cure::Steer,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -123,6 +127,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Abort,
         cron: Cure::Nothing,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -132,6 +137,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Gateway,
         cron: Cure::Gateway,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -141,6 +147,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Gateway,
         cron: Cure::Gateway,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -150,6 +157,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Gateway,
         cron: Cure::Gateway,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -157,8 +165,9 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Abort,
         agent: Cure::Abort,
-        cron: Cure::Gateway,
+        cron: Cure::Abort,
         starves: true,
+        mixes_tools: true,
         shuns_provider: true,
     },
 ];

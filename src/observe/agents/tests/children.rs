@@ -83,6 +83,24 @@ fn what_the_gateway_starts_itself_is_a_tool_unless_it_only_carries_others() {
 }
 
 #[test]
+fn only_what_the_gateway_started_itself_is_its_broker() {
+    let broker = b"node\0/x/dist/process/spawn-broker/worker.js";
+    let is_broker = |parent: i32, exe: &str, cmdline: &[u8], environ: &str| {
+        let stage = stage();
+        stage.process(30, parent, 3_000, exe, cmdline, STATUS);
+        stage.environ(30, environ);
+        children(&stage).iter().find(|child| child.id.pid == 30).map(|child| child.is_broker)
+    };
+    assert_eq!(is_broker(10, "node", broker, "A=1\0"), Some(true));
+    assert_eq!(is_broker(10, "node", broker, "OPENCLAW_SHELL=exec\0"), Some(false));
+    assert_eq!(is_broker(10, "sleep", broker, "A=1\0"), Some(false));
+    assert_eq!(is_broker(20, "node", broker, "A=1\0"), Some(false));
+    let relay = b"node\0/x/dist/process/supervisor/service-child-relay.js";
+    assert_eq!(is_broker(10, "node", relay, "A=1\0"), Some(false));
+    assert!(children(&stage()).iter().all(|child| !child.is_broker));
+}
+
+#[test]
 fn an_agent_that_a_tool_started_is_a_part_of_the_tool() {
     let stage = stage();
     stage.process(30, 10, 3_000, "bash", b"bash\0-c\0claude", STATUS);
