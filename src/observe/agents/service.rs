@@ -2,8 +2,8 @@
 
 use crate::observe::process::Process;
 
-/// What starts every process for a gateway of 2026.9.6.
-pub(super) const SPAWN_BROKER: &str = "spawn broker";
+const SPAWN_BROKER: &str = "spawn broker";
+const DATABASE_READER: &str = "database reader";
 
 /// Scripts by their place in the package, and what they are (2026.9.6; relays and anchors are
 /// legitimate even in numbers).
@@ -14,7 +14,7 @@ const SCRIPTS: [(&str, &str); 7] = [
     ("supervisor/service-child-relay.mjs", "relay"),
     ("supervisor/service-child-group-anchor.js", "anchor"),
     ("supervisor/service-child-group-anchor.mjs", "anchor"),
-    ("infra/sqlite-readonly-location.worker.js", "database reader"),
+    ("infra/sqlite-readonly-location.worker.js", DATABASE_READER),
 ];
 
 /// Scripts of the `acpx` command line.
@@ -39,6 +39,11 @@ pub(super) fn service(process: &Process) -> Option<&'static str> {
         }
     }
     is_acpx.then_some("acpx command")
+}
+
+/// Returns true if `process` works for the gateway itself and not for any one agent or run.
+pub(super) fn is_of_gateway(process: &Process) -> bool {
+    matches!(service(process), Some(SPAWN_BROKER | DATABASE_READER))
 }
 
 fn ends_with(argument: &[u8], script: &str) -> bool {

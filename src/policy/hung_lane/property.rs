@@ -26,7 +26,7 @@ struct Twist {
     lock: Option<(bool, u64)>,
     tool: Option<(bool, u64)>,
     agent: Option<Option<u64>>,
-    broker: bool,
+    service: bool,
     spawned: Option<bool>,
     blind: Option<Source>,
     rpc: u8,
@@ -63,14 +63,14 @@ prop_compose! {
         lock in prop::option::weighted(0.3, (prop::bool::weighted(0.8), seconds())),
         tool in prop::option::weighted(0.2, (any::<bool>(), 0..80_000_u64)),
         agent in prop::option::weighted(0.3, prop::option::weighted(0.8, seconds())),
-        broker in any::<bool>(),
+        service in any::<bool>(),
         spawned in prop::option::weighted(0.2, any::<bool>()),
         blind in prop::option::weighted(0.1, source()),
         rpc in 0..12_u8,
         version in version(),
     ) -> Twist {
         Twist {
-            began, transcript, trajectory, event, active, lock, tool, agent, broker, spawned, blind,
+            began, transcript, trajectory, event, active, lock, tool, agent, service, spawned, blind,
             rpc, version,
         }
     }
@@ -107,10 +107,10 @@ fn world(twist: &Twist) -> Snapshot {
         agent.idle = idle.map(Duration::from_secs);
         agent
     }));
-    if twist.broker {
-        let broker =
-            crate::model::Child { is_broker: true, lane: None, idle: None, ..child(52, 0) };
-        world.children.push(broker);
+    if twist.service {
+        let service =
+            crate::model::Child { is_service: true, lane: None, idle: None, ..child(52, 0) };
+        world.children.push(service);
     }
     if let Some(is_running) = twist.spawned {
         let mut lane = live("agent:main:subagent:x", "s2");
@@ -247,7 +247,7 @@ fn both_sides_of_the_property_are_met() {
         lock: None,
         tool: None,
         agent: None,
-        broker: true,
+        service: true,
         spawned: None,
         blind: None,
         rpc: 9,

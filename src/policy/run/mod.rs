@@ -299,6 +299,6 @@ pub(super) fn agents<'a>(
         None => began.is_some_and(|at| child.started_at.plus(STEP) >= at),
     };
     let children = context.snapshot.children.iter();
-    let children = children.filter(|child| child.is_agent && !child.is_broker);
+    let children = children.filter(|child| child.is_agent && !child.is_service);
     children.filter(is_its).filter(move |_| key.is_acp() && !is_told)
 }
