@@ -58,9 +58,22 @@ impl Facts {
         self.text("enforce", "observe") + head + &off
     }
 
-    /// A watchdog that frees the lanes that hold locks.
+    /// A watchdog that frees the lanes that hold locks, but not those that another one frees.
     pub(super) fn config_for_locks(&self) -> String {
-        self.text("off", "enforce")
+        let others = ["hung-*", "cron:*"].map(|name| exception(name, "off")).concat();
+        self.text("off", "enforce") + "overrides:\n" + &others
+    }
+
+    /// How old the lock of a run must be before its gateway has had its turn: at least five minutes, and
+    /// one more.
+    pub(super) fn holds_locks_for(&self) -> Duration {
+        self.own_deadline.max(seconds(300 + 60))
+    }
+
+    /// How long to wait for what is due after `due` of unbroken listening: on a busy machine a daemon
+    /// may lose its gateway, and begin to listen anew.
+    pub(super) fn patience(due: Duration) -> Duration {
+        due * 2 + seconds(240)
     }
 
     /// A watchdog that frees this lane, and no other.
