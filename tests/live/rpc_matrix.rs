@@ -8,6 +8,7 @@
 
 mod acp_silent;
 mod busy_rpc;
+mod by_itself;
 mod healthy;
 mod hung_lanes;
 mod locked_lanes;
@@ -60,6 +61,9 @@ fn frees_what_hangs_on_the_asked_versions() {
 
 fn check(lab: Lab) {
     let facts = Facts::of(lab.version);
+    if facts.frees_itself() {
+        return by_itself::check(lab, facts);
+    }
     let mut matrix = Matrix::of(lab.version);
     let starving = facts.starves.then(|| Home::new(Lab::open(lab.version).expect("asked for")));
     let working = facts.mixes_tools.then(|| Home::new(Lab::open(lab.version).expect("asked for")));

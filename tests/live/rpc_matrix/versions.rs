@@ -51,6 +51,16 @@ impl Facts {
         }
     }
 
+    /// Whether its gateway ends whatever hangs, before anybody else may.
+    pub(super) fn frees_itself(&self) -> bool {
+        [self.chat, self.agent, self.cron] == [Cure::Gateway; 3]
+    }
+
+    /// A watchdog that frees whatever it may.
+    pub(super) fn config_for_all(&self) -> String {
+        self.text("enforce", "enforce")
+    }
+
     /// A watchdog that frees every hung lane but these.
     pub(super) fn config(&self, exceptions: &[&str]) -> String {
         let off: String = exceptions.iter().map(|name| exception(name, "off")).collect();
