@@ -8,6 +8,7 @@
 
 mod acp_silent;
 mod busy_rpc;
+mod by_itself;
 mod healthy;
 mod hung_lanes;
 mod locked_lanes;
@@ -60,8 +61,12 @@ fn frees_what_hangs_on_the_asked_versions() {
 
 fn check(lab: Lab) {
     let facts = Facts::of(lab.version);
+    if facts.frees_itself() {
+        return by_itself::check(lab, facts);
+    }
     let mut matrix = Matrix::of(lab.version);
     let starving = facts.starves.then(|| Home::new(Lab::open(lab.version).expect("asked for")));
+    let working = facts.mixes_tools.then(|| Home::new(Lab::open(lab.version).expect("asked for")));
     let home = Home::new(lab);
     home.configure(be_patient);
     if home.lab.spawns_agents() {
@@ -75,7 +80,8 @@ fn check(lab: Lab) {
     // Everything hangs from here on, and is due at the same time. First what has a process: one that
     // is younger than a run may be of it.
     let healthy = healthy::begin(&home, &gateway, facts.holds_locks_for() + seconds(120));
-    let silent = silent_tool::begin(&home, &gateway);
+    let silent = working.is_none().then(|| silent_tool::begin(&home, &gateway));
+    let apart = working.as_ref().map(|home| silent_tool::begin_apart(home, facts));
     pass_time(AS_OLD);
     let acp = home.lab.spawns_agents().then(|| acp_silent::begin(&gateway));
     pass_time(AS_OLD);
@@ -97,7 +103,9 @@ fn check(lab: Lab) {
     misled.into_iter().for_each(unproven::Misled::assert_harmless);
     hung.assert_freed(&home, &gateway, facts, &passes, &mut matrix);
     healthy.assert_undisturbed(&home, &gateway);
-    silent.assert_left_alone(&home, &gateway, &passes, &mut matrix);
+    if let Some(silent) = silent {
+        silent.assert_left_alone(&home, &gateway, &passes, &mut matrix);
+    }
     if let Some(acp) = acp {
         acp.assert_told(&home, &gateway, &passes, &mut matrix);
     }
@@ -106,6 +114,9 @@ fn check(lab: Lab) {
     }
     if let Some(starved) = starved {
         starved.check(&mut matrix);
+    }
+    if let Some(apart) = apart {
+        apart.check(&mut matrix);
     }
     assert!(gateway.process().is_alive(), "it is the same gateway as at the beginning");
     // Late, because some versions then ask this provider nothing for a while.

@@ -35,6 +35,7 @@ pub(in crate::policy) fn hung(
     residue(run.disk, live)?;
     let quiet = silent(context, run, after)?;
     waits::on_process(context, run, begin.earliest, after)?;
+    waits::on_ended_tool(snapshot, run, begin.earliest, quiet)?;
     waits::on_lane(context, reach, run, begin.earliest)?;
     waits::on_task(context, reach, run)?;
     // A tool is not ended at all; an agent counts as one.

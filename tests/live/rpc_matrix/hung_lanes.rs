@@ -37,7 +37,8 @@ impl HungLanes {
                     passes.iter().any(|pass| pass.code("hung_lane", key) == Some("ladder_done"))
                 }
                 Cure::Gateway => {
-                    passes.last().is_some_and(|pass| pass.of("hung_lane", key).is_none())
+                    let is_told = |pass: &Report| pass.of("hung_lane", key).is_some();
+                    passes.iter().any(is_told) && passes.last().is_some_and(|pass| !is_told(pass))
                 }
             };
             self.0.iter().all(|(by, hung)| is_done(*by, &hung.key)).then_some(())

@@ -29,6 +29,8 @@ pub(super) struct Facts {
     cron: Cure,
     /// Whether it resumes interrupted sessions one after the other.
     pub(super) starves: bool,
+    /// Whether the tool of one lane may be that of another: its row of a schedule has no start.
+    pub(super) mixes_tools: bool,
     /// Whether it asks a provider nothing for ten minutes that says that the quota is used up.
     pub(super) shuns_provider: bool,
 }
@@ -47,6 +49,16 @@ impl Facts {
             By::Agent => self.agent,
             By::Cron => self.cron,
         }
+    }
+
+    /// Whether its gateway ends whatever hangs, before anybody else may.
+    pub(super) fn frees_itself(&self) -> bool {
+        [self.chat, self.agent, self.cron] == [Cure::Gateway; 3]
+    }
+
+    /// A watchdog that frees whatever it may.
+    pub(super) fn config_for_all(&self) -> String {
+        self.text("enforce", "enforce")
     }
 
     /// A watchdog that frees every hung lane but these.
@@ -118,6 +130,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Steer,
         cron: Cure::Nothing,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -127,6 +140,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Steer,
         cron: Cure::Steer,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -136,6 +150,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Abort,
         cron: Cure::Nothing,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -145,6 +160,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Gateway,
         cron: Cure::Gateway,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -154,6 +170,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Gateway,
         cron: Cure::Gateway,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -163,6 +180,7 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Gateway,
         cron: Cure::Gateway,
         starves: false,
+        mixes_tools: false,
         shuns_provider: false,
     },
     Facts {
@@ -170,8 +188,9 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Abort,
         agent: Cure::Abort,
-        cron: Cure::Gateway,
+        cron: Cure::Abort,
         starves: true,
+        mixes_tools: true,
         shuns_provider: true,
     },
 ];
