@@ -23,7 +23,7 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
 
     let healthy = healthy::begin(&home, &gateway, facts.own_deadline + seconds(120));
     let silent = silent_tool::begin(&home, &gateway);
-    let hung = hung_lanes::begin(&home, &gateway);
+    let hung = hung_lanes::begin(&home, &gateway, facts);
     let names = ["held-one", "held-two", "held-three"];
     let locked = names.map(|name| Hung::begin(&home, &gateway, By::Chat, name));
     home.provider.set_mode("ok");

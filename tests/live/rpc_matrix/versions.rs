@@ -16,6 +16,8 @@ pub(super) enum Cure {
     Gateway,
     /// Nothing that keeps the conversation.
     Nothing,
+    /// Nothing: the gateway does not list such a run while it goes on.
+    Unlisted,
 }
 
 /// The facts of one version.
@@ -148,7 +150,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(645),
         chat: Cure::Abort,
         agent: Cure::Abort,
-        cron: Cure::Nothing,
+        cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
         shuns_provider: false,
