@@ -61,7 +61,8 @@ impl Misled {
 #[track_caller]
 pub(super) fn deaf(gateway: &Gateway, daemon: &Daemon) {
     gateway.process().signal(Signal::STOP);
-    until("the daemon calls it deaf", seconds(60), || {
+    // What it has asked lately it does not ask again before the connection has been silent for long.
+    until("the daemon calls it deaf", seconds(240), || {
         daemon.passes().last().is_some_and(|pass| pass.says("deaf")).then_some(())
     });
     gateway.process().signal(Signal::CONT);
