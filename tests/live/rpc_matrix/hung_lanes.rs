@@ -15,12 +15,21 @@ use crate::rpc_matrix::versions::{Cure, Facts};
 use crate::wait::{seconds, until};
 use crate::watchdog::Daemon;
 
-pub(super) struct HungLanes([(By, Hung); 3]);
+pub(super) struct HungLanes(Vec<(By, Hung)>);
 
 #[track_caller]
 pub(super) fn begin(home: &Home, gateway: &Gateway) -> HungLanes {
-    let ways = [(By::Chat, "hung-chat"), (By::Agent, "hung-agent"), (By::Cron, "hung-cron")];
-    HungLanes(ways.map(|(by, name)| (by, Hung::begin(home, gateway, by, name))))
+    let schedule = (By::Cron, Hung::begin(home, gateway, By::Cron, "hung-cron"));
+    let HungLanes(mut lanes) = begin_two(home, gateway);
+    lanes.push(schedule);
+    HungLanes(lanes)
+}
+
+/// [`begin`], without the run of a schedule.
+#[track_caller]
+pub(super) fn begin_two(home: &Home, gateway: &Gateway) -> HungLanes {
+    let ways = [(By::Chat, "hung-chat"), (By::Agent, "hung-agent")];
+    HungLanes(ways.map(|(by, name)| (by, Hung::begin(home, gateway, by, name))).into())
 }
 
 impl HungLanes {
