@@ -82,6 +82,7 @@ fn check(lab: Lab) {
     let healthy = healthy::begin(&home, &gateway, facts.holds_locks_for() + seconds(120));
     let silent = working.is_none().then(|| silent_tool::begin(&home, &gateway));
     let apart = working.as_ref().map(|home| silent_tool::begin_apart(home, facts));
+    pass_time(AS_OLD);
     let acp = home.lab.spawns_agents().then(|| acp_silent::begin(&gateway));
     pass_time(AS_OLD);
     let hung = hung_lanes::begin(&home, &gateway);
