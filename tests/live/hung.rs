@@ -39,7 +39,7 @@ pub(crate) struct Hung {
     session: Value,
     started: Value,
     /// What began it, if that was a schedule.
-    _job: Option<Job>,
+    pub(crate) job: Option<Job>,
 }
 
 /// A job that is due in a day, and was run by hand.
@@ -73,7 +73,7 @@ impl Hung {
         let before = Conversation::read(home, gateway, &key);
         let row = gateway.row(&key);
         let [session, started] = ["sessionId", "startedAt"].map(|field| row[field].clone());
-        Self { key, before, session, started, _job: job }
+        Self { key, before, session, started, job }
     }
 
     /// Where its lock is, if its version has such locks.
@@ -115,31 +115,44 @@ impl Job {
         Self { id, key, caller }
     }
 
-    /// Runs it again.
-    pub(crate) fn run_again(&mut self, gateway: &Gateway) {
-        self.end_call();
-        self.caller = call(gateway, &self.id);
+    /// The next run begins and ends well.
+    #[track_caller]
+    pub(crate) fn assert_runs_again(&self, gateway: &Gateway) {
+        let began = |state: &Value| state["lastRunAtMs"].as_u64();
+        let before = began(&self.state(gateway));
+        let mut caller = call(gateway, &self.id);
+        let ended = until("the job has run again", seconds(180), || {
+            Some(self.state(gateway)).filter(|state| began(state) > before)
+        });
+        let _ = caller.kill();
+        let _ = caller.wait();
+        assert_eq!(ended["lastStatus"], "ok", "{ended}");
     }
 
-    /// Whether it runs, and how its last run ended, as the gateway tells it.
+    /// Whether it runs.
     #[track_caller]
-    pub(crate) fn state(&self, gateway: &Gateway) -> (bool, String) {
+    pub(crate) fn is_running(&self, gateway: &Gateway) -> bool {
+        self.state(gateway)["runningAtMs"].is_number()
+    }
+
+    /// How its last run ended.
+    #[track_caller]
+    pub(crate) fn ended(&self, gateway: &Gateway) -> String {
+        self.state(gateway)["lastStatus"].as_str().unwrap_or_default().to_owned()
+    }
+
+    #[track_caller]
+    fn state(&self, gateway: &Gateway) -> Value {
         let list = gateway.call("cron.list", &json!({}));
         let jobs = list["jobs"].as_array().cloned().unwrap_or_default();
-        let state = &jobs.iter().find(|job| job["id"] == *self.id).expect("the job")["state"];
-        let ended = state["lastStatus"].as_str().unwrap_or_default().to_owned();
-        (state["runningAtMs"].is_number(), ended)
-    }
-
-    fn end_call(&mut self) {
-        let _ = self.caller.kill();
-        let _ = self.caller.wait();
+        jobs.iter().find(|job| job["id"] == *self.id).expect("the job")["state"].clone()
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.end_call();
+        let _ = self.caller.kill();
+        let _ = self.caller.wait();
     }
 }
 

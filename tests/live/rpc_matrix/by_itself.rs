@@ -36,7 +36,7 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
     until("every lane is free", limit, || {
         locked.iter().all(|hung| hung.is_free(&home, &gateway)).then_some(())
     });
-    until("the job has ended", limit, || (!job.state(&gateway).0).then_some(()));
+    until("the job has ended", limit, || (!job.is_running(&gateway)).then_some(()));
     silent.wait_for_end(&gateway, limit);
     daemon.wait_for_passes(2);
     let passes = daemon.stop();
@@ -45,7 +45,7 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
     hung.assert_freed(&home, &gateway, facts, &passes, &mut matrix);
     healthy.assert_undisturbed(&home, &gateway);
     silent.assert_ended_by_gateway(&home, &gateway, &passes, &mut matrix);
-    assert_job_ended(job, &gateway, &passes, &mut matrix);
+    assert_job_ended(&job, &gateway, &passes, &mut matrix);
     assert_unlocked(&locked, &home, &gateway, &passes, &mut matrix);
     assert!(gateway.process().is_alive(), "it is the same gateway as at the beginning");
     quota::check(&home, &gateway, facts, &mut matrix);
@@ -59,23 +59,20 @@ fn begin_job(home: &Home, gateway: &Gateway) -> Job {
     let open = home.provider.open_requests();
     let job = Job::run(gateway, "hung-cron");
     home.provider.wait_for_open(open + 1);
-    assert!(job.state(gateway).0, "it runs");
+    assert!(job.is_running(gateway), "it runs");
     job
 }
 
 /// The job runs again, and ends well.
 #[track_caller]
-fn assert_job_ended(mut job: Job, gateway: &Gateway, passes: &[Report], matrix: &mut Matrix) {
-    let (_, ended) = job.state(gateway);
+fn assert_job_ended(job: &Job, gateway: &Gateway, passes: &[Report], matrix: &mut Matrix) {
+    let ended = job.ended(gateway);
     let told = |pass: &Report| {
         let its = pass.verdicts.iter().find(|verdict| verdict.subject.id.starts_with(&job.key))?;
         Some(format!("`{}`: held, `{}`", its.policy, its.reason.code))
     };
     let verdict = passes.iter().rev().find_map(told).unwrap_or_else(|| "none".to_owned());
-    job.run_again(gateway);
-    until("the job has run again", seconds(180), || {
-        (job.state(gateway) == (false, "ok".to_owned())).then_some(())
-    });
+    job.assert_runs_again(gateway);
     matrix.add(Row {
         fault: By::Cron.fault(),
         verdict,
@@ -101,7 +98,7 @@ fn assert_unlocked(
     eprintln!("  locks: {:?}", lanes.each_ref().map(code));
     for hung in lanes {
         assert!(!hung.lock(home).exists(), "{}", hung.key);
-        hung.assert_answers(home, gateway, By::Chat);
+        hung.assert_answers(home, gateway);
     }
     matrix.add(Row {
         fault: "three hung runs with their locks (#68823)",

@@ -86,7 +86,7 @@ impl HungLanes {
             if *by == By::Chat && facts.freed(*by) == Cure::Abort {
                 hung.assert_told(gateway, passes);
             }
-            hung.assert_answers(home, gateway, *by);
+            hung.assert_answers(home, gateway);
         }
     }
 
@@ -117,9 +117,10 @@ impl Hung {
 
     /// The conversation is as it was, the next message is answered, and then it is again.
     #[track_caller]
-    pub(super) fn assert_answers(&self, home: &Home, gateway: &Gateway, by: By) {
+    pub(super) fn assert_answers(&self, home: &Home, gateway: &Gateway) {
         self.before.assert_kept(home, gateway);
-        if by == By::Cron {
+        if let Some(job) = &self.job {
+            job.assert_runs_again(gateway);
             return;
         }
         gateway.turn(&self.key);
@@ -140,7 +141,7 @@ fn table_row(by: By, freed: Cure, code: &str, status: Option<&str>) -> Row {
     };
     let next = match (by, freed) {
         (_, Cure::Nothing) => "the user is told the restart command",
-        (By::Cron, _) => "the next job runs",
+        (By::Cron, _) => "the next run ends well",
         _ => "the next message is answered",
     };
     Row {
