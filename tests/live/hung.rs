@@ -59,8 +59,8 @@ impl Hung {
         home.provider.set_mode("drip");
         let open = home.provider.open_requests();
         let (key, job) = match by {
-            By::Chat => lane(gateway, "chat.send", name),
-            By::Agent => lane(gateway, "agent", name),
+            By::Chat => lane(home, gateway, "chat.send", name),
+            By::Agent => lane(home, gateway, "agent", name),
             By::Cron => {
                 let job = Job::run(gateway, name);
                 (job.key.clone(), Some(job))
@@ -164,9 +164,15 @@ fn call(gateway: &Gateway, id: &str) -> Child {
 }
 
 #[track_caller]
-fn lane(gateway: &Gateway, method: &str, name: &str) -> (String, Option<Job>) {
+fn lane(home: &Home, gateway: &Gateway, method: &str, name: &str) -> (String, Option<Job>) {
     let key = format!("agent:main:{name}");
     gateway.turn(&key);
+    if home.lab.version == "2026.5.7" {
+        // It notes after the answer that this was delivered, but not once the next run has begun.
+        until("the answer is delivered", seconds(30), || {
+            home.rows()[&key]["pendingFinalDelivery"].is_null().then_some(())
+        });
+    }
     gateway.send(method, &key, "never answered");
     (key, None)
 }

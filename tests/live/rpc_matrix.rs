@@ -85,7 +85,7 @@ fn check(lab: Lab) {
     pass_time(AS_OLD);
     let acp = home.lab.spawns_agents().then(|| acp_silent::begin(&gateway));
     pass_time(AS_OLD);
-    let hung = hung_lanes::begin(&home, &gateway);
+    let hung = hung_lanes::begin(&home, &gateway, facts);
     let locked = home.has_locks().then(|| locked_lanes::begin(&home, &gateway, facts));
     let between = restart_between::begin(&home, &gateway, facts);
     if let Some(locked) = &locked {

@@ -3,7 +3,7 @@
 
 use crate::gateway::Gateway;
 use crate::home::Home;
-use crate::hung::{By, Hung, Job};
+use crate::hung::{By, Hung};
 use crate::lab::Lab;
 use crate::matrix::{Matrix, Row};
 use crate::report::Report;
@@ -23,8 +23,7 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
 
     let healthy = healthy::begin(&home, &gateway, facts.own_deadline + seconds(120));
     let silent = silent_tool::begin(&home, &gateway);
-    let hung = hung_lanes::begin_two(&home, &gateway);
-    let job = begin_job(&home, &gateway);
+    let hung = hung_lanes::begin(&home, &gateway, facts);
     let names = ["held-one", "held-two", "held-three"];
     let locked = names.map(|name| Hung::begin(&home, &gateway, By::Chat, name));
     home.provider.set_mode("ok");
@@ -36,7 +35,7 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
     until("every lane is free", limit, || {
         locked.iter().all(|hung| hung.is_free(&home, &gateway)).then_some(())
     });
-    until("the job has ended", limit, || (!job.is_running(&gateway)).then_some(()));
+    hung.wait_for_unlisted(&gateway, limit);
     silent.wait_for_end(&gateway, limit);
     daemon.wait_for_passes(2);
     let passes = daemon.stop();
@@ -45,41 +44,10 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
     hung.assert_freed(&home, &gateway, facts, &passes, &mut matrix);
     healthy.assert_undisturbed(&home, &gateway);
     silent.assert_ended_by_gateway(&home, &gateway, &passes, &mut matrix);
-    assert_job_ended(&job, &gateway, &passes, &mut matrix);
     assert_unlocked(&locked, &home, &gateway, &passes, &mut matrix);
     assert!(gateway.process().is_alive(), "it is the same gateway as at the beginning");
     quota::check(&home, &gateway, facts, &mut matrix);
     matrix.keep();
-}
-
-/// A run of a schedule that hangs. Its row tells nothing of it: neither status nor session.
-#[track_caller]
-fn begin_job(home: &Home, gateway: &Gateway) -> Job {
-    home.provider.set_mode("drip");
-    let open = home.provider.open_requests();
-    let job = Job::run(gateway, "hung-cron");
-    home.provider.wait_for_open(open + 1);
-    assert!(job.is_running(gateway), "it runs");
-    job
-}
-
-/// The job runs again, and ends well.
-#[track_caller]
-fn assert_job_ended(job: &Job, gateway: &Gateway, passes: &[Report], matrix: &mut Matrix) {
-    let ended = job.ended(gateway);
-    let told = |pass: &Report| {
-        let its = pass.verdicts.iter().find(|verdict| verdict.subject.id.starts_with(&job.key))?;
-        Some(format!("`{}`: held, `{}`", its.policy, its.reason.code))
-    };
-    let verdict = passes.iter().rev().find_map(told).unwrap_or_else(|| "none".to_owned());
-    job.assert_runs_again(gateway);
-    matrix.add(Row {
-        fault: By::Cron.fault(),
-        verdict,
-        repair: "left to the gateway, which ends it".to_owned(),
-        afterwards: format!("the run ended with `{ended}`; the next one ends well"),
-        lost: "nothing",
-    });
 }
 
 /// No lock is left, each was held back for the gateway, and the lanes have all that they had.

@@ -16,6 +16,8 @@ pub(super) enum Cure {
     Gateway,
     /// Nothing that keeps the conversation.
     Nothing,
+    /// Nothing: the gateway does not list such a run while it goes on.
+    Unlisted,
 }
 
 /// The facts of one version.
@@ -53,7 +55,7 @@ impl Facts {
 
     /// Whether its gateway ends whatever hangs, before anybody else may.
     pub(super) fn frees_itself(&self) -> bool {
-        [self.chat, self.agent, self.cron] == [Cure::Gateway; 3]
+        [self.chat, self.agent] == [Cure::Gateway; 2]
     }
 
     /// A watchdog that frees whatever it may.
@@ -148,7 +150,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(645),
         chat: Cure::Abort,
         agent: Cure::Abort,
-        cron: Cure::Nothing,
+        cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
         shuns_provider: false,
@@ -158,7 +160,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Gateway,
         agent: Cure::Gateway,
-        cron: Cure::Gateway,
+        cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
         shuns_provider: false,
@@ -168,7 +170,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Gateway,
         agent: Cure::Gateway,
-        cron: Cure::Gateway,
+        cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
         shuns_provider: false,
@@ -178,7 +180,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Gateway,
         agent: Cure::Gateway,
-        cron: Cure::Gateway,
+        cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
         shuns_provider: false,
