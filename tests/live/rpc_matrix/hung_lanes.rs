@@ -1,14 +1,13 @@
 //! Runs that hang in the provider, begun in every way.
 
 use std::collections::BTreeSet;
-use std::process::Child;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::gateway::Gateway;
 use crate::home::Home;
-use crate::hung::{self, By, Hung};
+use crate::hung::{By, Hung, Job};
 use crate::matrix::{Matrix, Row};
 use crate::report::{Reason, Report, Verdict};
 use crate::rpc_matrix::acts;
@@ -88,11 +87,23 @@ impl HungLanes {
             if *by == By::Chat && facts.freed(*by) == Cure::Abort {
                 hung.assert_told(gateway, passes);
             }
-            hung.assert_answers(home, gateway, *by);
+            hung.assert_answers(home, gateway);
         }
         if let Some(unlisted) = &self.unlisted {
-            unlisted.assert_left_alone(passes, matrix);
+            match facts.frees_itself() {
+                true => unlisted.assert_ended(gateway, passes, matrix),
+                false => unlisted.assert_left_alone(passes, matrix),
+            }
         }
+    }
+
+    /// Waits until the gateway itself has ended the run that it does not list.
+    #[track_caller]
+    pub(super) fn wait_for_unlisted(&self, gateway: &Gateway, limit: Duration) {
+        let is_running = |unlisted: &Unlisted| unlisted.0.is_running(gateway);
+        until("the unlisted run has ended", limit, || {
+            (!self.unlisted.as_ref().is_some_and(is_running)).then_some(())
+        });
     }
 
     fn ours(&self, facts: &Facts) -> impl Iterator<Item = &str> {
@@ -101,26 +112,42 @@ impl HungLanes {
     }
 }
 
-/// A run of a schedule of which only events tell: 2026.5.7 lists its session, and writes its row,
-/// when it has ended.
-struct Unlisted {
-    job: String,
-    caller: Child,
-}
+/// A run of a schedule of which only events tell: 2026.5.7 to 2026.7.1 list its session, and write its
+/// row, when it has ended.
+struct Unlisted(Job);
 
 impl Unlisted {
     #[track_caller]
     fn begin(home: &Home, gateway: &Gateway, name: &str) -> Unlisted {
         home.provider.set_mode("drip");
         let open = home.provider.open_requests();
-        let (job, caller) = hung::cron(gateway, name);
+        let job = Job::run(gateway, name);
         home.provider.wait_for_open(open + 1);
-        Unlisted { job, caller }
+        assert!(job.is_running(gateway), "it runs");
+        Unlisted(job)
     }
 
     fn of<'r>(&self, pass: &'r Report) -> Option<&'r Verdict> {
-        let is_its = |v: &&Verdict| v.policy == "hung_lane" && v.subject.id.starts_with(&self.job);
+        let is_its =
+            |v: &&Verdict| v.policy == "hung_lane" && v.subject.id.starts_with(&self.0.key);
         pass.verdicts.iter().find(is_its)
+    }
+
+    /// It was reported for as long as it hung, its gateway has ended it, and the next run ends well.
+    #[track_caller]
+    fn assert_ended(&self, gateway: &Gateway, passes: &[Report], matrix: &mut Matrix) {
+        let said =
+            passes.iter().rev().find_map(|pass| self.of(pass)).expect("a word about the job");
+        assert_eq!((&*said.decision, &*said.reason.code), ("hold", "malformed"), "{said:#?}");
+        let ended = self.0.ended(gateway);
+        self.0.assert_runs_again(gateway);
+        matrix.add(Row {
+            fault: By::Cron.fault(),
+            verdict: "`hung_lane`: held, `malformed`".to_owned(),
+            repair: "left to the gateway, which ends it".to_owned(),
+            afterwards: format!("the run ended with `{ended}`; the next run ends well"),
+            lost: "nothing",
+        });
     }
 
     /// It is reported for as long as it hangs, and why nothing is done.
@@ -135,13 +162,6 @@ impl Unlisted {
             afterwards: "no session of it is listed while it runs".to_owned(),
             lost: "nothing",
         });
-    }
-}
-
-impl Drop for Unlisted {
-    fn drop(&mut self) {
-        let _ = self.caller.kill();
-        let _ = self.caller.wait();
     }
 }
 
@@ -166,9 +186,10 @@ impl Hung {
 
     /// The conversation is as it was, the next message is answered, and then it is again.
     #[track_caller]
-    pub(super) fn assert_answers(&self, home: &Home, gateway: &Gateway, by: By) {
+    pub(super) fn assert_answers(&self, home: &Home, gateway: &Gateway) {
         self.before.assert_kept(home, gateway);
-        if by == By::Cron {
+        if let Some(job) = &self.job {
+            job.assert_runs_again(gateway);
             return;
         }
         gateway.turn(&self.key);

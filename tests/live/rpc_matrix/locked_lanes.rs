@@ -76,7 +76,7 @@ impl LockedLanes<'_> {
         assert_names_the_cause(&oldest, &lanes, &passes);
         for hung in &lanes {
             assert!(hung.is_free(home, gateway), "{}", hung.key);
-            hung.assert_answers(home, gateway, By::Chat);
+            hung.assert_answers(home, gateway);
         }
         matrix.add(Row {
             fault: "three hung runs with their locks (#68823)",

@@ -61,8 +61,8 @@ impl Misled {
 #[track_caller]
 pub(super) fn deaf(gateway: &Gateway, daemon: &Daemon) {
     gateway.process().signal(Signal::STOP);
-    // What it has asked lately it does not ask again before the connection has been silent for long.
-    until("the daemon calls it deaf", seconds(240), || {
+    // It misses two ticks of half a minute, and then the answer to another hello.
+    until("the daemon calls it deaf", seconds(180), || {
         daemon.passes().last().is_some_and(|pass| pass.says("deaf")).then_some(())
     });
     gateway.process().signal(Signal::CONT);

@@ -55,7 +55,7 @@ impl Facts {
 
     /// Whether its gateway ends whatever hangs, before anybody else may.
     pub(super) fn frees_itself(&self) -> bool {
-        [self.chat, self.agent, self.cron] == [Cure::Gateway; 3]
+        [self.chat, self.agent] == [Cure::Gateway; 2]
     }
 
     /// A watchdog that frees whatever it may.
@@ -160,7 +160,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Gateway,
         agent: Cure::Gateway,
-        cron: Cure::Gateway,
+        cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
         shuns_provider: false,
@@ -170,7 +170,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Gateway,
         agent: Cure::Gateway,
-        cron: Cure::Gateway,
+        cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
         shuns_provider: false,
@@ -180,7 +180,7 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Gateway,
         agent: Cure::Gateway,
-        cron: Cure::Gateway,
+        cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
         shuns_provider: false,
