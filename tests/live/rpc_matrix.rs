@@ -72,6 +72,9 @@ fn check(lab: Lab) {
     if home.lab.spawns_agents() {
         acp_silent::install(&home);
     }
+    if facts.hurries_models {
+        home.configure(let_models_think);
+    }
     let gateway = Gateway::start(&home);
     let busy = busy_rpc::alone(&home);
     let config = facts.config(&["held-*", "between"]);
@@ -142,4 +145,9 @@ fn be_patient(config: &mut Value) {
     // With it a gateway does not wait for a command that takes long.
     config["tools"]["deny"] = json!(["process"]);
     config["tools"]["exec"] = json!({ "host": "gateway", "security": "full", "ask": "off" });
+}
+
+/// The same where that is not enough.
+fn let_models_think(config: &mut Value) {
+    config["models"]["providers"]["fake"]["timeoutSeconds"] = json!(7200);
 }

@@ -33,6 +33,8 @@ pub(super) struct Facts {
     pub(super) starves: bool,
     /// Whether the tool of one lane may be that of another: its row of a schedule has no start.
     pub(super) mixes_tools: bool,
+    /// Whether it asks a silent model again after two minutes, however patient its agents are.
+    pub(super) hurries_models: bool,
     /// Whether it asks a provider nothing for ten minutes that says that the quota is used up.
     pub(super) shuns_provider: bool,
 }
@@ -133,6 +135,7 @@ pub(super) const ALL: [Facts; 7] = [
         cron: Cure::Nothing,
         starves: false,
         mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -143,6 +146,7 @@ pub(super) const ALL: [Facts; 7] = [
         cron: Cure::Steer,
         starves: false,
         mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -153,6 +157,7 @@ pub(super) const ALL: [Facts; 7] = [
         cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
+        hurries_models: true,
         shuns_provider: false,
     },
     Facts {
@@ -163,6 +168,7 @@ pub(super) const ALL: [Facts; 7] = [
         cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -173,6 +179,7 @@ pub(super) const ALL: [Facts; 7] = [
         cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -183,6 +190,7 @@ pub(super) const ALL: [Facts; 7] = [
         cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -193,6 +201,7 @@ pub(super) const ALL: [Facts; 7] = [
         cron: Cure::Abort,
         starves: true,
         mixes_tools: true,
+        hurries_models: false,
         shuns_provider: true,
     },
 ];
