@@ -26,7 +26,6 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
     let hung = hung_lanes::begin(&home, &gateway, facts);
     let names = ["held-one", "held-two", "held-three"];
     let locked = names.map(|name| Hung::begin(&home, &gateway, By::Chat, name));
-    home.provider.set_mode("ok");
     let misled = unproven::daemons(&home, &config, None);
     busy.assert_as_fast_beside(&home);
 
@@ -36,6 +35,8 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
         locked.iter().all(|hung| hung.is_free(&home, &gateway)).then_some(())
     });
     hung.wait_for_unlisted(&gateway, limit);
+    // Not sooner: a model that is asked again is as silent as before.
+    home.provider.set_mode("ok");
     silent.wait_for_end(&gateway, limit);
     daemon.wait_for_passes(2);
     let passes = daemon.stop();
