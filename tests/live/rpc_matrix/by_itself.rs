@@ -64,14 +64,17 @@ fn assert_unlocked(
         let lock = hung.lock(home).display().to_string();
         passes.iter().rev().find_map(|pass| pass.code("held_lock", &lock)).map(str::to_owned)
     };
-    eprintln!("  locks: {:?}", lanes.each_ref().map(code));
+    let none = || "none: no lock is held for long enough".to_owned();
     for hung in lanes {
         assert!(!hung.lock(home).exists(), "{}", hung.key);
         hung.assert_answers(home, gateway);
     }
     matrix.add(Row {
         fault: "three hung runs with their locks (#68823)",
-        verdict: "`held_lock`: held".to_owned(),
+        verdict: lanes
+            .iter()
+            .find_map(code)
+            .map_or_else(none, |code| format!("`held_lock`: held, `{code}`")),
         repair: "left to the gateway, which ends them".to_owned(),
         afterwards: "no lock is left; every lane answers".to_owned(),
         lost: "nothing",
