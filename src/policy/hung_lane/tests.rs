@@ -690,6 +690,7 @@ fn what_the_gateway_still_means_to_do_is_left_to_it() {
     for (residue, want) in [
         (Residue::AbortedLastRun, "hold aborted_last_run"),
         (Residue::RestartRecovery, "hold restart_recovery"),
+        (Residue::RecoveryDelivery, "act no_progress"),
         (Residue::PendingFinalDelivery, "hold pending_delivery"),
         (Residue::QuotaSuspension, "hold quota_suspended"),
     ] {

@@ -86,15 +86,16 @@ impl SilentTool {
         passes: &[Report],
         matrix: &mut Matrix,
     ) {
-        let reason = passes.iter().rev().find_map(|pass| pass.code("hung_lane", LANE));
-        eprintln!("  silent tool: {reason:?}, {:?}, {}", tools(home), gateway.row(LANE));
+        let held = |pass: &Report| pass.code("hung_lane", LANE) == Some("tool_running");
+        assert!(passes.iter().any(held), "why it is left alone");
+        assert!(tools(home).is_empty(), "its gateway has ended it");
         self.before.assert_kept(home, gateway);
         gateway.turn(LANE);
         self.before.assert_kept(home, gateway);
         matrix.add(Row {
             fault: "none: a tool that says nothing for as long",
             verdict: "`hung_lane`: held, `tool_running`".to_owned(),
-            repair: "none; the gateway itself ends it after 6 minutes".to_owned(),
+            repair: "none; the gateway itself ends it".to_owned(),
             afterwards: "the next message is answered".to_owned(),
             lost: "nothing",
         });
