@@ -76,7 +76,7 @@ fn check(lab: Lab) {
         home.configure(let_models_think);
     }
     let gateway = Gateway::start(&home);
-    let busy = busy_rpc::alone(&home);
+    let busy = busy_rpc::alone(&home, &gateway);
     let config = facts.config(&["held-*", "between"]);
     let daemon = Watchdog::with(&home, "hung", &config).daemon().climbing();
 

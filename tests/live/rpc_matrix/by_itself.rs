@@ -17,7 +17,7 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
     let home = Home::new(lab);
     home.configure(be_patient);
     let gateway = Gateway::start(&home);
-    let busy = busy_rpc::alone(&home);
+    let busy = busy_rpc::alone(&home, &gateway);
     let config = facts.config_for_all();
     let daemon = Watchdog::with(&home, "all", &config).daemon();
 
