@@ -71,8 +71,9 @@ pub(super) fn begin(home: &Home, gateway: &Gateway) -> SilentTool {
 impl SilentTool {
     /// Waits until its gateway has ended the run.
     #[track_caller]
-    pub(super) fn wait_for_end(&self, gateway: &Gateway, limit: Duration) {
-        until("the silent tool is ended", limit, || {
+    pub(super) fn wait_for_end(&self, home: &Home, gateway: &Gateway, limit: Duration) {
+        until("the silent tool is ended", limit, || tools(home).is_empty().then_some(()));
+        until("its run is ended", seconds(60), || {
             (gateway.row(LANE)["status"] != "running").then_some(())
         });
     }
