@@ -210,7 +210,7 @@ fn table_row(by: By, freed: Cure, code: &str, status: Option<&str>) -> Row {
     };
     let next = match (by, freed) {
         (_, Cure::Nothing) => "the user is told the restart command",
-        (By::Cron, _) => "its conversation is kept, and the next run ends well",
+        (By::Cron, _) => "the next run ends well",
         _ => "the next message is answered",
     };
     Row {
