@@ -33,6 +33,7 @@ pub(crate) struct RowFields<'de> {
     updated_at: Field<UnixMillis>,
     aborted_last_run: bool,
     restart_recovery: bool,
+    recovery_delivery: bool,
     pending_final_delivery: bool,
     quota_suspension: bool,
 }
@@ -48,6 +49,7 @@ impl RowFields<'_> {
         let residue = [
             (self.aborted_last_run, Residue::AbortedLastRun),
             (self.restart_recovery, Residue::RestartRecovery),
+            (self.recovery_delivery, Residue::RecoveryDelivery),
             (self.pending_final_delivery, Residue::PendingFinalDelivery),
             (self.quota_suspension, Residue::QuotaSuspension),
         ];
@@ -139,6 +141,9 @@ fn read_field<'de, A: MapAccess<'de>>(
         Name::RestartRecovery => {
             row.restart_recovery |= map.next_value::<Loose<'_>>()?.is_filled();
         }
+        Name::RecoveryDelivery => {
+            row.recovery_delivery |= map.next_value::<Loose<'_>>()?.is_filled();
+        }
         Name::PendingDelivery => {
             row.pending_final_delivery |= map.next_value::<Loose<'_>>()?.is_set();
         }
@@ -179,6 +184,7 @@ enum Name {
     AbortedLastRun,
     QuotaSuspension,
     RestartRecovery,
+    RecoveryDelivery,
     PendingDelivery,
     /// A field that carries text of a message. JavaScript may have cut it inside a surrogate
     /// pair, which serde_json takes for an error unless it only skips the text.
@@ -220,6 +226,7 @@ impl<'de> Visitor<'de> for NameSeed {
             b"abortedLastRun" => Name::AbortedLastRun,
             b"quotaSuspension" => Name::QuotaSuspension,
             b"mainRestartRecovery" => Name::RestartRecovery,
+            _ if name.starts_with(b"restartRecoveryDelivery") => Name::RecoveryDelivery,
             _ if name.starts_with(b"restartRecovery") => Name::RestartRecovery,
             _ if name.starts_with(b"pendingFinalDelivery") => pending(name),
             _ => Name::Other,
@@ -280,7 +287,7 @@ mod tests {
     fn reads_the_recovery_mark_of_2026_6_11() {
         let json = r#"{"restartRecoveryDeliveryRunId": "69dfd275-b020-48aa-a2c1-5aed73d5db81",
             "abortedLastRun": false, "status": "running", "startedAt": 1795159778039}"#;
-        assert_eq!(row(json).residue, [Residue::RestartRecovery]);
+        assert_eq!(row(json).residue, [Residue::RecoveryDelivery]);
     }
 
     #[test]
@@ -326,6 +333,8 @@ mod tests {
             (r#"{"abortedLastRun":"yes"}"#, &[Residue::AbortedLastRun]),
             (r#"{"restartRecoveryRuns":[{"runId":"a"}]}"#, &[Residue::RestartRecovery]),
             (r#"{"restartRecoveryRuns":[]}"#, &[]),
+            (r#"{"restartRecoveryDeliveryContext":{"a":1}}"#, &[Residue::RecoveryDelivery]),
+            (r#"{"restartRecoveryDeliveryRunId":null}"#, &[]),
             (r#"{"restartRecoveryX":null,"restartRecoveryY":false}"#, &[]),
             (r#"{"mainRestartRecovery":{"cycleId":"a"}}"#, &[Residue::RestartRecovery]),
             (r#"{"mainRestartRecovery":{}}"#, &[]),

@@ -49,6 +49,8 @@ struct Event<'a> {
     reason: Loose<'a>,
     #[serde(borrow, default)]
     stream: Loose<'a>,
+    #[serde(borrow, default)]
+    state: Loose<'a>,
     /// Holds text of a message in every stream but `lifecycle`: not looked at then.
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
@@ -160,10 +162,7 @@ impl Lanes {
         match event.name {
             "agent" => self.agent(told, now),
             "sessions.changed" => self.changed(told, payload, now),
-            _ => {
-                self.sign_of_life(told, now);
-                Effect::None
-            }
+            _ => self.sign_of_life(told, now),
         }
     }
 
@@ -220,15 +219,24 @@ impl Lanes {
         step.apply(lane, run)
     }
 
-    fn sign_of_life(&mut self, told: Event<'_>, now: UnixMillis) {
+    fn sign_of_life(&mut self, told: Event<'_>, now: UnixMillis) -> Effect {
+        let is_aborted = told.state == Loose::Text("aborted".into());
         let run = name(told.run_id).map(RunId);
         // What `chat.inject` writes, ours too, is no step of any run.
         if run.as_ref().is_none_or(|run| run.0.starts_with("inject-")) {
-            return;
+            return Effect::None;
         }
-        if let Some(lane) = self.of_event(name(told.session_key), run.as_ref()) {
-            (lane.last_event_at, lane.last_step_at) = (Some(now), Some(now));
+        let Some(lane) = self.of_event(name(told.session_key), run.as_ref()) else {
+            return Effect::None;
+        };
+        (lane.last_event_at, lane.last_step_at) = (Some(now), Some(now));
+        if !is_aborted {
+            return Effect::None;
         }
+        // The last word about such a run up to 2026.4.15, which never tells its end (measured).
+        // Whether it has let go is told by its lock.
+        lane.runs.retain(|of| Some(of) != run.as_ref());
+        Effect::Changed
     }
 
     /// The lane that an event is about: by its key, else by its run.

@@ -62,4 +62,4 @@ pub(crate) use span::span;
 pub use time::UnixMillis;
 pub use verdict::{Decision, Looks, Mode, Policy, Subject, SubjectKind, Verdict};
 pub use version::Version;
-pub use vitals::{Child, EventLoop, LogSign, Vitals};
+pub use vitals::{Child, EndedTool, EventLoop, LogSign, Vitals};

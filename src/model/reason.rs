@@ -238,6 +238,9 @@ reasons! {
         NotAlive => "not_alive", "nothing proves that a run of it is alive";
         /// Nobody listened to its events, and there is no transcript to go by.
         Unheard => "unheard", "its events were not heard, and it may stream an answer that is written nowhere yet; a daemon that listens can judge it";
+        /// A tool that may have been its own ended a moment ago, and the gateway may not have said so.
+        ToolEnded { id: ProcessId, left: Duration }
+            => "tool_ended", "a tool below it has just ended, {id}; judged in {}", span(*left);
         /// One of its own child processes works.
         ChildActive { id: ProcessId }
             => "child_active", "its child process {id} works, or is not known to be idle for long enough";
@@ -296,6 +299,7 @@ impl HoldReason {
             | HoldReason::ClockGrace { left }
             | HoldReason::GatewayRecovers { left }
             | HoldReason::MayCompact { left }
+            | HoldReason::ToolEnded { left, .. }
             | HoldReason::CoolingDown { left } => Some(*left),
             HoldReason::TooYoung { age: so_far, after }
             | HoldReason::ClosedRecently { ago: so_far, after }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Agent, Child, Gateway, Host, Lane, Lock, LogSign, ProcessId, Rpc, SessionKey, UnixMillis,
-    Vitals,
+    Agent, Child, EndedTool, Gateway, Host, Lane, Lock, LogSign, ProcessId, Rpc, SessionKey,
+    UnixMillis, Vitals,
 };
 
 /// The world at one instant, and what of it could not be seen.
@@ -46,6 +46,8 @@ pub struct Snapshot {
     /// Live descendants of the gateway, with what they do, by pid. Those of `gateway_children`, where
     /// a rule needs to know more than that they are there.
     pub children: Vec<Child>,
+    /// Tools among them that have ended within the last minutes, oldest first.
+    pub ended_tools: Vec<EndedTool>,
     /// How the gateway's process is doing.
     pub vitals: Vitals,
     /// What its log says, newest last.

@@ -24,6 +24,7 @@ impl Passes {
                 Vec::new()
             }
         };
+        snapshot.ended_tools = self.observer.ended_tools();
         snapshot.vitals.restart_command = self.observer.restart_command(&snapshot.gateway);
     }
 

@@ -106,6 +106,26 @@ fn the_end_of_a_run_is_noted_and_that_of_another_leaves_it() {
 }
 
 #[test]
+fn a_run_that_was_aborted_is_named_no_more_though_its_end_is_never_told() {
+    let mut lanes = lanes(&json!([{"key":"k","status":"running"}]));
+    for run in ["r", "other"] {
+        let begin = json!({"runId":run,"sessionKey":"k","stream":"lifecycle",
+            "data":{"phase":"start"}});
+        hear(&mut lanes, "agent", &begin);
+    }
+    let told = |state: &str| json!({"runId":"r","sessionKey":"k","seq":3,"state":state});
+    for state in ["delta", "final", "error"] {
+        assert_eq!(hear(&mut lanes, "chat", &told(state)), Effect::None);
+        assert_eq!(lane(&lanes, "k").runs.len(), 2, "{state}");
+    }
+    assert_eq!(hear(&mut lanes, "chat", &told("aborted")), Effect::Changed);
+    assert_eq!(lane(&lanes, "k").runs, [RunId("other".to_owned())]);
+    // Its row says so for ever.
+    lanes.relist(listed(&json!([{"key":"k","status":"running"}])), NOW);
+    assert_eq!(lane(&lanes, "k").runs, [RunId("other".to_owned())]);
+}
+
+#[test]
 fn a_gap_in_the_numbers_is_a_loss_and_events_for_us_alone_have_none() {
     let mut lanes = lanes(&json!([]));
     lanes.subscribed(UnixMillis(1));

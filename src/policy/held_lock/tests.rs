@@ -3,11 +3,11 @@
 use super::*;
 use crate::model::sample::{GATEWAY, GRACE, ago, gap};
 use crate::model::{
-    Action, History, LaneCall, ProcessId, Rpc, RpcFailure, RpcFault, Rung, Sighting, Snapshot,
-    Source, Transcript,
+    Action, Configured, History, LaneCall, ProcessId, Rpc, RpcFailure, RpcFault, Rung, Sighting,
+    Snapshot, Source, Transcript,
 };
 use crate::policy::run::sample::{
-    BEGAN, KEY, answer, child, disk, held, history, hung, live, says,
+    BEGAN, KEY, answer, child, disk, held, history, hung, live, on, says,
 };
 use crate::policy::settings::{HungLane, Policies, sample as settings};
 
@@ -103,6 +103,25 @@ fn a_lock_has_the_time_that_it_says_itself_and_a_minute() {
     check(touched, "healthy hold too_young");
     let future = |world: &mut Snapshot| claim(world, |claim| claim.created_at = ago(0));
     check(future, "healthy hold too_young");
+}
+
+#[test]
+fn a_gateway_that_compacts_for_less_or_more_holds_its_locks_as_much() {
+    let verdict = |limit: u64, age: u64| {
+        let mut world = world();
+        // Whose own deadlines are shorter.
+        on(&mut world, Version::new(2026, 4, 15));
+        let compaction = Some(Duration::from_secs(limit));
+        world.gateway.configured = Configured { compaction, ..Configured::default() };
+        world.locks = vec![held("s1.jsonl.lock", age)];
+        let short = HeldLock { after: Duration::from_secs(60), ..rule() };
+        line(&judge_all(&world, &history(), &policies(short))[0])
+    };
+    let [young, old] = ["healthy hold too_young", "act held_too_long"];
+    assert_eq!([verdict(300, 479), verdict(300, 480)], [young, old]);
+    // No lock is meant to be held for less than five minutes.
+    assert_eq!([verdict(30, 359), verdict(30, 360)], [young, old]);
+    assert_eq!([verdict(3_600, 3_779), verdict(3_600, 3_780)], [young, old]);
 }
 
 #[test]

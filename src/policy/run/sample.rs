@@ -112,6 +112,7 @@ pub(in crate::policy) fn child(pid: i32, started_s_ago: u64) -> Child {
         what: "claude".to_owned(),
         lane: Some(KEY.into()),
         is_agent: true,
+        is_service: false,
         idle: Some(Duration::from_secs(started_s_ago)),
     }
 }
