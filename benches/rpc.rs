@@ -69,7 +69,7 @@ fn link(url: &str, folder: &std::path::Path, stays: bool) -> Link {
         keeps_key: true,
         stays,
         clock: Clock::Wall,
-        is_right: Arc::new(|_, _| Ok(())),
+        is_right: Arc::new(|_, _, _| Ok(())),
         bounds: Bounds::default(),
     });
     link.aim(Ok(target(url)));

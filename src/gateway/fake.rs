@@ -79,7 +79,7 @@ pub(super) fn link(target: Target, stays: bool) -> (Link, tempfile::TempDir) {
         stays,
         keeps_key: true,
         clock: Clock::Wall,
-        is_right: Arc::new(|process, _| {
+        is_right: Arc::new(|_, process, _| {
             if process == GATEWAY { Ok(()) } else { Err("another process listens".to_owned()) }
         }),
         bounds: Bounds { challenge: second, look: 2 * second, call: 2 * second, reset: 2 * second },

@@ -21,8 +21,9 @@ use super::target::Target;
 use crate::clock::Clock;
 use crate::model::{EventLoop, LiveLane, ProcessId, Rpc, RpcFailure, RpcFault};
 
-/// Says whether the socket that listens on a port belongs to a process; else why not.
-pub type IsRight = dyn Fn(ProcessId, u16) -> Result<(), String> + Send + Sync;
+/// Says whether the socket that listens on a port belongs to a process, as surely as a connection of
+/// that scope needs it; else why not.
+pub type IsRight = dyn Fn(Scope, ProcessId, u16) -> Result<(), String> + Send + Sync;
 
 /// What a link needs to know, once.
 #[derive(Clone)]
