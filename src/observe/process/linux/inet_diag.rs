@@ -85,12 +85,7 @@ fn is_unknown(error: &io::Error) -> bool {
 }
 
 /// Asks for all sockets of one family that listen.
-fn dump(
-    socket: &OwnedFd,
-    family: u8,
-    sequence: u32,
-    found: &mut Vec<Listener>,
-) -> io::Result<()> {
+fn dump(socket: &OwnedFd, family: u8, sequence: u32, found: &mut Vec<Listener>) -> io::Result<()> {
     let question = request(family, sequence);
     retry_on_intr(|| send(socket, &question, SendFlags::NOSIGNAL))?;
     let most = found.len() + LISTENERS_MAX;
@@ -120,12 +115,7 @@ fn request(family: u8, sequence: u32) -> [u8; REQUEST] {
 }
 
 /// Takes in what one message tells. Returns true if it is the last one.
-fn read(
-    mut rest: &[u8],
-    family: u8,
-    sequence: u32,
-    found: &mut Vec<Listener>,
-) -> io::Result<bool> {
+fn read(mut rest: &[u8], family: u8, sequence: u32, found: &mut Vec<Listener>) -> io::Result<bool> {
     while !rest.is_empty() {
         let length = usize::try_from(word(rest, 0)?).unwrap_or(usize::MAX);
         let message = rest.get(..length).ok_or_else(confused)?;
@@ -262,8 +252,8 @@ mod tests {
         };
         let confused = Err(io::ErrorKind::InvalidData);
         for (at, byte, what) in [
-            (0, 95, "a length that cuts the next"),
-            (0, 97, "a length beyond the end"),
+            (0, 92, "a length that cuts it"),
+            (0, 120, "a length beyond the end"),
             (0, 0, "no length"),
             (4, 9, "another type"),
             (6, NLM_F_DUMP_INTR as u8, "changed meanwhile"),
