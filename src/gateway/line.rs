@@ -124,6 +124,7 @@ impl Line {
             is_complete,
             took: self.took,
             event_loop: None,
+            lost: self.lanes.lost(),
         }))
     }
 
