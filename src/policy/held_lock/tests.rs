@@ -280,6 +280,40 @@ fn the_order_of_locks_and_lanes_changes_nothing() {
 }
 
 #[test]
+fn one_lane_is_one_line_unless_its_row_says_something_new() {
+    let lines = |world: &Snapshot, policies: &Policies, explains_healthy: bool| {
+        let history = history();
+        let context =
+            Context { snapshot: world, history: &history, explains_healthy, start_grace: GRACE };
+        let verdicts = crate::policy::evaluate(context, policies);
+        let of = |verdict: &Verdict| format!("{}: {}", verdict.policy, line(verdict));
+        verdicts.iter().filter(|verdict| verdict.policy != Policy::DeadLock).map(of).collect()
+    };
+    let mut hung_only = policies(HeldLock { mode: Mode::Off, ..rule() });
+    hung_only.hung_lane = HungLane {
+        mode: Mode::Observe,
+        after: Duration::from_secs(1_800),
+        repair: vec![Rung::Abort],
+        tell: false,
+    };
+    let got: Vec<String> = lines(&world(), &hung_only, false);
+    assert_eq!(got, ["hung_lane: observe no_progress"]);
+    let got: Vec<String> = lines(&world(), &hung_only, true);
+    let quiet = "stale_lane: healthy hold judged_elsewhere";
+    assert_eq!(got, [quiet, "hung_lane: observe no_progress"]);
+    let got: Vec<String> = lines(&world(), &policies(rule()), false);
+    assert_eq!(got, ["held_lock: act held_too_long"]);
+
+    let mut resumed = world();
+    resumed.lanes[0].row.residue = [crate::model::Residue::RestartRecovery].into();
+    let got: Vec<String> = lines(&resumed, &hung_only, false);
+    assert_eq!(got, ["stale_lane: hold restart_recovery", "hung_lane: hold restart_recovery"]);
+    let off = policies(HeldLock { mode: Mode::Off, ..rule() });
+    let got: Vec<String> = lines(&world(), &off, false);
+    assert_eq!(got, ["stale_lane: hold lane_locked"], "nobody else says it");
+}
+
+#[test]
 fn no_lane_is_repaired_twice_in_one_pass() {
     let hung_lane = |mode| HungLane {
         mode,
