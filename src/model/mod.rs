@@ -56,7 +56,9 @@ pub use process::{ProcessId, Sighting};
 pub use reach::{GatewayUrl, Given, SecretPlace};
 pub use reason::{ActReason, HoldReason};
 pub use record::{AcpxRecord, RecordMode};
-pub use rpc::{Answers, LiveLane, LiveLanes, Rpc, RpcFailure, RpcFault, RunId, other_lane_of};
+pub use rpc::{
+    Answers, LiveLane, LiveLanes, Lost, Rpc, RpcFailure, RpcFault, RunId, other_lane_of,
+};
 pub use snapshot::{Gap, Snapshot, Source};
 pub(crate) use span::span;
 pub use time::UnixMillis;

@@ -217,6 +217,9 @@ reasons! {
             => "memory_grows", "its memory grew from {from_mib} to {to_mib} MiB within {}, and nothing of it was given back", span(*over);
         /// gateway_health: children that nobody reaps.
         ZombieChildren { count: u32 } => "zombie_children", "{count} of its children have ended and were not reaped";
+        /// gateway_health: it drops events on their way to us.
+        LosesEvents { times: u32, ago: Duration }
+            => "loses_events", "it dropped events that it should have told, {times} times so far and {} ago at last; no run can be called silent meanwhile", span(*ago);
         /// gateway_health: it does not speak with us.
         CannotAsk { fault: &'static str, text: String } => "cannot_ask", "it cannot be asked ({fault}): {text}";
         /// The gateway does not answer over RPC.

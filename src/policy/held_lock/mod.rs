@@ -38,12 +38,15 @@ pub(super) struct Held<'a> {
     lanes: Vec<Run<'a>>,
 }
 
-/// Returns the locks that the live gateway holds, oldest first.
+/// Returns the locks that the live gateway holds too long, oldest first; with the others, where healthy
+/// ones are wanted.
 pub(super) fn held<'a>(context: Context<'a>, rule: &HeldLock, lanes: &Lanes<'a>) -> Vec<Held<'a>> {
     let snapshot = context.snapshot;
     let Some(gateway) = snapshot.gateway.process else { return Vec::new() };
     let mine = snapshot.locks.iter().filter(|lock| is_held_by(context, lock, gateway.id));
-    let mut held: Vec<_> = mine.filter_map(|lock| look(context, rule, lanes, lock)).collect();
+    let looked = mine.filter_map(|lock| look(context, rule, lanes, lock));
+    let is_wanted = |held: &Held<'_>| held.is_overdue() || context.explains_healthy;
+    let mut held: Vec<_> = looked.filter(is_wanted).collect();
     held.sort_by(|a, b| b.age.cmp(&a.age).then_with(|| a.lock.path.cmp(&b.lock.path)));
     held
 }

@@ -265,10 +265,12 @@ fn of_several_locks_the_oldest_is_the_root_cause_and_goes_first() {
     assert!(verdicts[0].decision.text().ends_with("the oldest of 3 such locks"));
     for verdict in &verdicts {
         assert_eq!(verdict.evidence.0["root_cause"], verdicts[0].subject.id);
-        let named = verdict.evidence.0["cascade"].as_array().unwrap();
-        let blocked: Vec<_> = named.iter().map(|lock| lock["blocks"].as_str().unwrap()).collect();
-        assert_eq!(blocked, ["agent:main:n2", "agent:main:n1", "agent:main:n3"]);
+        assert_eq!(verdict.evidence.0["overdue_locks"], 3);
     }
+    let named = verdicts[0].evidence.0["cascade"].as_array().unwrap();
+    let blocked: Vec<_> = named.iter().map(|lock| lock["blocks"].as_str().unwrap()).collect();
+    assert_eq!(blocked, ["agent:main:n2", "agent:main:n1", "agent:main:n3"]);
+    assert!(!verdicts[1].evidence.0.contains_key("cascade"), "with thousands, n times n names");
 }
 
 #[test]
@@ -294,6 +296,40 @@ fn the_order_of_locks_and_lanes_changes_nothing() {
     answer(&mut turned, |answers| answers.lanes.reverse());
     let judge = |world: &Snapshot| judge_all(world, &history(), &policies(rule()));
     assert_eq!(judge(&world), judge(&turned));
+}
+
+#[test]
+fn one_lane_is_one_line_unless_its_row_says_something_new() {
+    let lines = |world: &Snapshot, policies: &Policies, explains_healthy: bool| {
+        let history = history();
+        let context =
+            Context { snapshot: world, history: &history, explains_healthy, start_grace: GRACE };
+        let verdicts = crate::policy::evaluate(context, policies);
+        let of = |verdict: &Verdict| format!("{}: {}", verdict.policy, line(verdict));
+        verdicts.iter().filter(|verdict| verdict.policy != Policy::DeadLock).map(of).collect()
+    };
+    let mut hung_only = policies(HeldLock { mode: Mode::Off, ..rule() });
+    hung_only.hung_lane = HungLane {
+        mode: Mode::Observe,
+        after: Duration::from_secs(1_800),
+        repair: vec![Rung::Abort],
+        tell: false,
+    };
+    let got: Vec<String> = lines(&world(), &hung_only, false);
+    assert_eq!(got, ["hung_lane: observe no_progress"]);
+    let got: Vec<String> = lines(&world(), &hung_only, true);
+    let quiet = "stale_lane: healthy hold judged_elsewhere";
+    assert_eq!(got, [quiet, "hung_lane: observe no_progress"]);
+    let got: Vec<String> = lines(&world(), &policies(rule()), false);
+    assert_eq!(got, ["held_lock: act held_too_long"]);
+
+    let mut resumed = world();
+    resumed.lanes[0].row.residue = [crate::model::Residue::RestartRecovery].into();
+    let got: Vec<String> = lines(&resumed, &hung_only, false);
+    assert_eq!(got, ["stale_lane: hold restart_recovery", "hung_lane: hold restart_recovery"]);
+    let off = policies(HeldLock { mode: Mode::Off, ..rule() });
+    let got: Vec<String> = lines(&world(), &off, false);
+    assert_eq!(got, ["stale_lane: hold lane_locked"], "nobody else says it");
 }
 
 #[test]
