@@ -45,11 +45,11 @@ fn main() {
     if let (Some(before), Some(after)) = (before, resident()) {
         table.row("5,000 lanes, kept", "MiB", 0.0, after - before, Budget::AtMost(2.0));
     }
-    let again = wall_ms(15, || link.hear(GATEWAY));
+    let again = wall_ms(15, || link.hear(GATEWAY, &|| false));
     drop(link);
     let floor = wall_ms(15, || bare(url));
     let ours = wall_ms(15, || {
-        let lanes = self::link(url, folder.path(), false).lanes(GATEWAY).unwrap();
+        let lanes = self::link(url, folder.path(), false).lanes(GATEWAY, &|| false).unwrap();
         assert_eq!(lanes.len(), LANES);
     });
     table.row("connect and list (floor: bare)", "ms wall", floor, ours, Budget::Times(2.0));
@@ -58,7 +58,7 @@ fn main() {
 }
 
 fn hear(link: &Link, lanes: usize) {
-    let Rpc::Answered(answers) = link.hear(GATEWAY) else { panic!("no answer") };
+    let Rpc::Answered(answers) = link.hear(GATEWAY, &|| false) else { panic!("no answer") };
     assert_eq!((answers.lanes.len(), answers.is_complete), (lanes, true));
 }
 
@@ -69,7 +69,7 @@ fn link(url: &str, folder: &std::path::Path, stays: bool) -> Link {
         keeps_key: true,
         stays,
         clock: Clock::Wall,
-        is_right: Arc::new(|_, _| Ok(())),
+        is_right: Arc::new(|_, _, _| Ok(())),
         bounds: Bounds::default(),
     });
     link.aim(Ok(target(url)));

@@ -11,12 +11,13 @@ use std::io::{self, IsTerminal};
 use thiserror::Error;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Registry;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{FormatFields, Writer, debug_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::text::escape;
 
@@ -93,12 +94,10 @@ fn layer(options: &Options) -> BoxedLayer {
 }
 
 /// An empty variable counts as unset.
-fn filter(verbosity: i8, directives: Option<&str>) -> Result<EnvFilter, LogError> {
+fn filter(verbosity: i8, directives: Option<&str>) -> Result<Targets, LogError> {
     match directives.map(str::trim).filter(|text| !text.is_empty()) {
-        None => Ok(EnvFilter::default().add_directive(level(verbosity).into())),
-        Some(text) => {
-            EnvFilter::builder().parse(text).map_err(|error| LogError::Filter(error.into()))
-        }
+        None => Ok(Targets::new().with_default(level(verbosity))),
+        Some(text) => text.parse().map_err(|error: ParseError| LogError::Filter(error.into())),
     }
 }
 
@@ -198,6 +197,8 @@ fn is_stream(announced: &str, fd: std::os::fd::BorrowedFd<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::layer::Filter;
+
     use super::*;
     use std::sync::{Arc, Mutex};
     use tracing::{Level, error, info};
@@ -288,7 +289,8 @@ mod tests {
 
     #[track_caller]
     fn check(verbosity: i8, directives: Option<&str>, want: Option<Level>) {
-        let found = filter(verbosity, directives).unwrap().max_level_hint();
+        let filter = filter(verbosity, directives).unwrap();
+        let found = Filter::<Registry>::max_level_hint(&filter);
         assert_eq!(found, Some(want.map_or(LevelFilter::OFF, LevelFilter::from)));
     }
 

@@ -87,6 +87,9 @@ pub enum PassError {
     /// Another of our processes acts, and does not end.
     #[error(transparent)]
     Busy(#[from] InstanceError),
+    /// A stop was asked for while the gateway had not answered; nothing was judged.
+    #[error("wait for the gateway's answer, as a stop was asked for")]
+    Stopped,
 }
 
 /// One pass, for the actions in it.
@@ -132,7 +135,8 @@ impl Passes {
         self.config = config;
     }
 
-    /// Runs one pass. `stop` is asked between two actions, and while processes end.
+    /// Runs one pass. `stop` is asked between two actions, while the gateway is waited for, and while
+    /// processes end.
     ///
     /// # Errors
     ///
@@ -149,7 +153,7 @@ impl Passes {
             self.observer.ledger = self.journal.load_ledger(&self.observer.boot()?)?;
         }
         let mut snapshot = self.observer.look(now)?;
-        self.hear(&mut snapshot);
+        self.hear(&mut snapshot, stop)?;
         // A captured table is of another boot.
         if self.reach == Reach::Live && self.observer.is_live() {
             self.journal.save_ledger(&self.observer.ledger)?;

@@ -113,6 +113,7 @@ impl From<PassError> for Failure {
             PassError::Observe(error) => error.into(),
             PassError::Journal(error) => error.into(),
             PassError::Busy(error) => error.into(),
+            PassError::Stopped => Failure::failed_to(Exit::Unavailable, &error),
         }
     }
 }

@@ -8,12 +8,12 @@ use crate::act::Reach;
 use crate::clock::{Clock, FROZEN};
 use crate::config::{self, Loaded};
 use crate::exit::Exit;
-use crate::gateway::{Bounds, Link, LinkSettings};
+use crate::gateway::{Bounds, Link, LinkSettings, Scope};
 use crate::journal::{self, Instance, Journal};
 use crate::model::{ProcessId, SessionKey, Sighting, UnixMillis};
 use crate::observe::files::Keep;
 use crate::observe::locate::{Install, Request, locate};
-use crate::observe::process::{Table, owns_listener};
+use crate::observe::process::{Table, listens_alone, owns_listener};
 use crate::observe::{Observer, PROC};
 use crate::pass::Passes;
 
@@ -140,7 +140,10 @@ impl Setup {
             stays: ear == Ear::Listens,
             clock: self.clock,
             bounds: Bounds::default(),
-            is_right: Arc::new(move |process, port| owns_listener(&proc_root, process, port)),
+            is_right: Arc::new(move |scope, process, port| match scope {
+                Scope::Read => listens_alone(&proc_root, process, port),
+                Scope::Write | Scope::Admin => owns_listener(&proc_root, process, port),
+            }),
         })
     }
 

@@ -195,9 +195,12 @@ impl daemon::Pass for Watchdog {
             }
             Err(error) => {
                 let text = format!("failed to {}", crate::error::chain(&error));
-                // An `undo` that takes long is no failure of ours.
-                let busy = matches!(error, PassError::Busy(InstanceError::Acting { .. }));
-                if self.failing.as_deref() != Some(&text) && !busy {
+                // An `undo` that takes long is no failure of ours, and a stop is none at all.
+                let is_none = matches!(
+                    error,
+                    PassError::Busy(InstanceError::Acting { .. }) | PassError::Stopped
+                );
+                if self.failing.as_deref() != Some(&text) && !is_none {
                     tracing::error!("{text}; nothing is done until this is mended");
                 }
                 self.failing = Some(text.clone());

@@ -77,7 +77,7 @@ pub(super) const KEYS: &[Key] = &[
         "limits.actions_per_hour",
         Kind::Count(PER_HOUR),
         Some("30"),
-        "Most actions in an hour, restarts included.",
+        "Most actions in an hour, restarts included; what was gone or had changed does not count.",
     ),
     key(
         "limits.cooldown",

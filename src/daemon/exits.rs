@@ -126,7 +126,7 @@ mod tests {
     }
 
     async fn next(exits: &mut Exits) -> Option<ProcessId> {
-        timeout(Duration::from_secs(10), exits.next()).await.ok()
+        timeout(Duration::from_secs(60), exits.next()).await.ok()
     }
 
     async fn is_quiet(exits: &mut Exits) -> bool {

@@ -41,6 +41,7 @@ pub(crate) struct RowFields<'de> {
     updated_at: Field<UnixMillis>,
     aborted_last_run: bool,
     restart_recovery: bool,
+    recovery_delivery: bool,
     pending_final_delivery: bool,
     quota_suspension: bool,
     spawned_by: Option<Cow<'de, str>>,
@@ -88,6 +89,7 @@ impl RowFields<'_> {
         let residue = [
             (self.aborted_last_run, Residue::AbortedLastRun),
             (self.restart_recovery, Residue::RestartRecovery),
+            (self.recovery_delivery, Residue::RecoveryDelivery),
             (self.pending_final_delivery, Residue::PendingFinalDelivery),
             (self.quota_suspension, Residue::QuotaSuspension),
         ];
@@ -179,6 +181,9 @@ fn read_field<'de, A: MapAccess<'de>>(
         Name::RestartRecovery => {
             row.restart_recovery |= map.next_value::<Loose<'_>>()?.is_filled();
         }
+        Name::RecoveryDelivery => {
+            row.recovery_delivery |= map.next_value::<Loose<'_>>()?.is_filled();
+        }
         Name::PendingDelivery => {
             row.pending_final_delivery |= map.next_value::<Loose<'_>>()?.is_set();
         }
@@ -227,6 +232,7 @@ enum Name {
     AbortedLastRun,
     QuotaSuspension,
     RestartRecovery,
+    RecoveryDelivery,
     PendingDelivery,
     /// A field that carries text of a message. JavaScript may have cut it inside a surrogate
     /// pair, which serde_json takes for an error unless it only skips the text.
@@ -274,6 +280,7 @@ impl<'de> Visitor<'de> for NameSeed {
             b"spawnedBy" => Name::SpawnedBy,
             b"parentSessionKey" => Name::Parent,
             b"acp" => Name::Acp,
+            _ if name.starts_with(b"restartRecoveryDelivery") => Name::RecoveryDelivery,
             _ if name.starts_with(b"restartRecovery") => Name::RestartRecovery,
             _ if name.starts_with(b"pendingFinalDelivery") => pending(name),
             _ => Name::Other,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -258,6 +259,9 @@ async fn send(
 
 async fn next(socket: &mut WebSocketStream<Socket>, url: &str) -> Result<Utf8Bytes, Fault> {
     loop {
+        // One read brings thousands of small frames: whoever sends without end must not keep a deadline
+        // from being looked at meanwhile.
+        consume_budget().await;
         match socket.next().await {
             Some(Ok(Message::Text(text))) => return Ok(text),
             Some(Ok(Message::Close(frame))) => return Err(Fault::of_close(url, frame.as_ref())),

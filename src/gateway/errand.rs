@@ -78,7 +78,7 @@ async fn ask(
 
 /// Refuses any gateway that is not proven to be the watched one.
 fn check(settings: &LinkSettings, aim: &Aim, hello: &Hello, scope: Scope) -> Result<(), Fault> {
-    is_right(settings, &aim.target.url, aim.process)?;
+    is_right(settings, scope, aim)?;
     if hello.has_scope == Some(false) {
         let text = format!("the gateway gives the credentials no {} scope", scope.name());
         return Err(Fault::new(RpcFault::MissingScope, text));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket, accept};
 
 use super::link::{Bounds, Link, LinkSettings};
-use super::speak::Hear as _;
+use super::speak::{Hear as _, Scope};
 use super::target::{Credentials, Secret, Target};
 use crate::clock::Clock;
 use crate::model::ProcessId;
@@ -71,6 +71,17 @@ impl Fake {
 }
 
 pub(super) fn link(target: Target, stays: bool) -> (Link, tempfile::TempDir) {
+    link_by(target, stays, |_, process, _| {
+        if process == GATEWAY { Ok(()) } else { Err("another process listens".to_owned()) }
+    })
+}
+
+/// A link that takes for right what `is_right` does.
+pub(super) fn link_by(
+    target: Target,
+    stays: bool,
+    is_right: impl Fn(Scope, ProcessId, u16) -> Result<(), String> + Send + Sync + 'static,
+) -> (Link, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let second = Duration::from_secs(1);
     let mut link = Link::new(LinkSettings {
@@ -79,9 +90,7 @@ pub(super) fn link(target: Target, stays: bool) -> (Link, tempfile::TempDir) {
         stays,
         keeps_key: true,
         clock: Clock::Wall,
-        is_right: Arc::new(|process, _| {
-            if process == GATEWAY { Ok(()) } else { Err("another process listens".to_owned()) }
-        }),
+        is_right: Arc::new(is_right),
         bounds: Bounds { challenge: second, look: 2 * second, call: 2 * second, reset: 2 * second },
     });
     link.aim(Ok(target));
@@ -146,13 +155,13 @@ pub(super) fn say(socket: &mut Socket, frame: &Value) {
     let _ = socket.send(Message::text(frame.to_string()));
 }
 
-/// Waits for `is_so`, for ten seconds at the longest.
+/// Waits for `is_so`, for a minute at the longest.
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "the other side is a thread, in real time")]
 pub(super) fn eventually(mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(10), "it never came to be so");
+        assert!(began.elapsed() < Duration::from_secs(60), "it never came to be so");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -8,11 +8,14 @@ use serde_json::value::RawValue;
 use super::conversation::Heard;
 use super::list::{LANES_MAX, Listed, RUNS_MAX, Row, name, read_lane};
 use crate::format::Loose;
-use crate::model::{LaneStatus, LiveLane, LiveLanes, RunId, SessionKey, UnixMillis};
+use crate::model::{LaneStatus, LiveLane, LiveLanes, Lost, RunId, SessionKey, UnixMillis};
 
 /// Two events tell of one begin, in either order (2026.4.15, 2026.9.6). A run is begun again after 120
 /// s of silence at the earliest.
 const ONE_BEGIN: Duration = Duration::from_secs(10);
+
+/// How often the silence of all lanes begins anew at the most: thousands of them are gone through.
+const ONE_SILENCE: Duration = Duration::from_secs(1);
 
 /// What an event means to those who wait for one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,6 +37,7 @@ pub(super) struct Lanes {
     is_complete: bool,
     last_seq: Option<i64>,
     heard_since: Option<UnixMillis>,
+    lost: Lost,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +53,8 @@ struct Event<'a> {
     reason: Loose<'a>,
     #[serde(borrow, default)]
     stream: Loose<'a>,
+    #[serde(borrow, default)]
+    state: Loose<'a>,
     /// Holds text of a message in every stream but `lifecycle`: not looked at then.
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
@@ -127,6 +133,7 @@ impl Lanes {
     pub(super) fn hear(&mut self, event: &Heard<'_>, now: UnixMillis) -> Effect {
         if self.is_gap(event.seq) {
             self.listen_since(self.heard_since.map(|_| now));
+            self.lost = Lost { times: self.lost.times.saturating_add(1), last: Some(now) };
             self.take(event, now);
             return Effect::Lost;
         }
@@ -136,6 +143,11 @@ impl Lanes {
     /// Returns the lanes as they are known now, and whether these are all.
     pub(super) fn known(&self) -> (LiveLanes, bool) {
         (self.lanes.clone(), self.is_complete)
+    }
+
+    /// Returns how often events were lost on the way here.
+    pub(super) fn lost(&self) -> Lost {
+        self.lost
     }
 
     /// Events that go to everyone are numbered; one that goes to us alone is not.
@@ -160,10 +172,7 @@ impl Lanes {
         match event.name {
             "agent" => self.agent(told, now),
             "sessions.changed" => self.changed(told, payload, now),
-            _ => {
-                self.sign_of_life(told, now);
-                Effect::None
-            }
+            _ => self.sign_of_life(told, now),
         }
     }
 
@@ -175,7 +184,7 @@ impl Lanes {
             lifecycle.and_then(|data| serde_json::from_str::<Lifecycle<'_>>(data.get()).ok());
         let step = lifecycle.map_or(Step::Other, |lifecycle| Step::of(&lifecycle.phase));
         let run = name(told.run_id).map(RunId);
-        let Some(lane) = self.of_event(name(told.session_key), run.as_ref()) else {
+        let Some(lane) = self.of_event(name(told.session_key), run.as_ref(), now) else {
             return Effect::None;
         };
         step.note(lane, run.as_ref(), now);
@@ -220,24 +229,42 @@ impl Lanes {
         step.apply(lane, run)
     }
 
-    fn sign_of_life(&mut self, told: Event<'_>, now: UnixMillis) {
+    fn sign_of_life(&mut self, told: Event<'_>, now: UnixMillis) -> Effect {
+        let is_aborted = told.state == Loose::Text("aborted".into());
         let run = name(told.run_id).map(RunId);
         // What `chat.inject` writes, ours too, is no step of any run.
         if run.as_ref().is_none_or(|run| run.0.starts_with("inject-")) {
-            return;
+            return Effect::None;
         }
-        if let Some(lane) = self.of_event(name(told.session_key), run.as_ref()) {
-            (lane.last_event_at, lane.last_step_at) = (Some(now), Some(now));
+        let Some(lane) = self.of_event(name(told.session_key), run.as_ref(), now) else {
+            return Effect::None;
+        };
+        (lane.last_event_at, lane.last_step_at) = (Some(now), Some(now));
+        if !is_aborted {
+            return Effect::None;
         }
+        // The last word about such a run up to 2026.4.15, which never tells its end (measured).
+        // Whether it has let go is told by its lock.
+        lane.runs.retain(|of| Some(of) != run.as_ref());
+        Effect::Changed
     }
 
-    /// The lane that an event is about: by its key, else by its run.
-    fn of_event(&mut self, key: Option<String>, run: Option<&RunId>) -> Option<&mut LiveLane> {
-        match (key, run) {
-            (Some(key), _) => self.entry(SessionKey(key)),
-            (None, Some(run)) => self.lanes.iter_mut().find(|lane| lane.runs.contains(run)),
-            (None, None) => None,
+    /// The lane that an event is about: by its key, else by its run. One that tells of neither is a
+    /// sign of life of any lane, so the silence of all begins anew.
+    fn of_event(
+        &mut self,
+        key: Option<String>,
+        run: Option<&RunId>,
+        now: UnixMillis,
+    ) -> Option<&mut LiveLane> {
+        if let Some(key) = key {
+            return self.entry(SessionKey(key));
         }
+        let at = run.and_then(|run| self.lanes.iter().position(|lane| lane.runs.contains(run)));
+        if at.is_none() && self.heard_since.is_some_and(|since| now.since(since) >= ONE_SILENCE) {
+            self.listen_since(Some(now));
+        }
+        self.lanes.get_mut(at?)
     }
 
     /// The lane with this key, made if there is none; `None` if there are too many.

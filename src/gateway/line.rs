@@ -17,7 +17,7 @@ use super::list::{self, LANES_MAX, Listed};
 use super::socket::Address;
 use super::speak::Scope;
 use crate::clock::Clock;
-use crate::model::{Answers, ProcessId, RpcFault, Version};
+use crate::model::{Answers, RpcFault, Version};
 
 /// How old a list may get while events are heard. They tell of every change; this is for what they
 /// might have missed.
@@ -64,7 +64,7 @@ impl Line {
     ) -> Result<Line, Fault> {
         let target = &aim.target;
         let conversation = settings.open(target, device, Scope::Read, deadline).await?;
-        is_right(settings, &target.url, aim.process)?;
+        is_right(settings, Scope::Read, aim)?;
         if conversation.hello().has_scope == Some(false) {
             let text = "the gateway gives the credentials no operator.read".to_owned();
             return Err(Fault::new(RpcFault::MissingScope, text));
@@ -124,6 +124,7 @@ impl Line {
             is_complete,
             took: self.took,
             event_loop: None,
+            lost: self.lanes.lost(),
         }))
     }
 
@@ -205,15 +206,12 @@ impl Line {
     }
 }
 
-/// Fails unless the socket that listens on the port of `url` belongs to `process`.
-pub(super) fn is_right(
-    settings: &LinkSettings,
-    url: &str,
-    process: ProcessId,
-) -> Result<(), Fault> {
+/// Fails unless the socket that listens on the port of `aim` belongs to its process.
+pub(super) fn is_right(settings: &LinkSettings, scope: Scope, aim: &Aim) -> Result<(), Fault> {
+    let (url, process) = (&aim.target.url, aim.process);
     let port = Address::parse(url).map(|address| address.port);
     let port = port.ok_or_else(|| Fault::new(RpcFault::Internal, "no address"))?;
-    (settings.is_right)(process, port).map_err(|why| {
+    (settings.is_right)(scope, process, port).map_err(|why| {
         Fault::new(RpcFault::WrongGateway, format!("what answers on {url} is not {process}: {why}"))
     })
 }

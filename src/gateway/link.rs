@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ use super::target::Target;
 use crate::clock::Clock;
 use crate::model::{EventLoop, LiveLane, ProcessId, Rpc, RpcFailure, RpcFault};
 
-/// Says whether the socket that listens on a port belongs to a process; else why not.
-pub type IsRight = dyn Fn(ProcessId, u16) -> Result<(), String> + Send + Sync;
+/// Says whether the socket that listens on a port belongs to a process, as surely as a connection of
+/// that scope needs it; else why not.
+pub type IsRight = dyn Fn(Scope, ProcessId, u16) -> Result<(), String> + Send + Sync;
 
 /// What a link needs to know, once.
 #[derive(Clone)]
@@ -98,6 +99,13 @@ pub struct Link {
 
 /// How much longer than the conversation itself its thread is waited for.
 const SLACK: Duration = Duration::from_secs(3);
+/// How often a stop is looked for while an answer is waited for.
+const GLANCE: Duration = Duration::from_millis(100);
+/// How much longer an answer is waited for once a stop was asked for: one that only tells, and one of
+/// a gateway that changes something, which takes an idle one less than a second. A stop has ten
+/// seconds for all that is in hand.
+const LOOK_AFTER_STOP: Duration = Duration::from_millis(500);
+const CALL_AFTER_STOP: Duration = Duration::from_secs(2);
 /// More than a pass ever has under way.
 const COMMANDS_MAX: usize = 16;
 
@@ -120,14 +128,20 @@ impl Link {
         Arc::clone(&self.wake)
     }
 
-    fn look(&self, process: ProcessId, is_fresh: bool) -> Rpc {
+    #[cfg(test)]
+    pub(super) fn with(mut self, bounds: Bounds) -> Link {
+        self.settings.bounds = bounds;
+        self
+    }
+
+    fn look(&self, process: ProcessId, is_fresh: bool, stop: &dyn Fn() -> bool) -> Rpc {
         let target = match &self.target {
             Ok(target) => target.clone(),
             Err(failure) => return Rpc::Failed(failure.clone()),
         };
         let aim = Aim { target, process };
         let within = self.settings.bounds.look;
-        let answer = self.ask(within, |reply| Command::Look { aim, is_fresh, within, reply });
+        let answer = self.ask(within, stop, |reply| Command::Look { aim, is_fresh, within, reply });
         answer.unwrap_or_else(Rpc::Failed)
     }
 
@@ -135,6 +149,7 @@ impl Link {
     fn ask<T>(
         &self,
         within: Duration,
+        stop: &dyn Fn() -> bool,
         command: impl FnOnce(SyncSender<T>) -> Command,
     ) -> Result<T, RpcFailure> {
         let (reply, answer) = sync_channel(1);
@@ -142,10 +157,7 @@ impl Link {
         sender
             .try_send(command(reply))
             .map_err(|_| failure("the link's thread is busy or gone"))?;
-        answer.recv_timeout(within + SLACK).map_err(|error| match error {
-            RecvTimeoutError::Timeout => failure("the link's thread does not answer"),
-            RecvTimeoutError::Disconnected => failure("the link's thread ended"),
-        })
+        wait(&answer, within, LOOK_AFTER_STOP, stop).map_err(failure)
     }
 
     /// The way to the thread, which is started if there is none.
@@ -182,26 +194,35 @@ impl Hear for Link {
     }
 
     /// Takes [`Bounds::look`] at the longest.
-    fn hear(&self, process: ProcessId) -> Rpc {
-        self.look(process, false)
+    fn hear(&self, process: ProcessId, stop: &dyn Fn() -> bool) -> Rpc {
+        self.look(process, false, stop)
     }
 
-    fn event_loop(&self) -> Result<Option<EventLoop>, RpcFailure> {
+    fn event_loop(&self, stop: &dyn Fn() -> bool) -> Result<Option<EventLoop>, RpcFailure> {
         let target = self.target.clone()?;
-        self.ask(self.settings.bounds.look, |reply| Command::Ready { target, reply })?
+        self.ask(self.settings.bounds.look, stop, |reply| Command::Ready { target, reply })?
     }
 }
 
 impl Speak for Link {
-    fn lanes(&self, process: ProcessId) -> Result<Vec<LiveLane>, RpcFailure> {
-        match self.look(process, true) {
+    fn lanes(
+        &self,
+        process: ProcessId,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<LiveLane>, RpcFailure> {
+        match self.look(process, true, stop) {
             Rpc::Answered(answers) => Ok(answers.lanes.into_vec()),
             Rpc::Failed(failure) => Err(failure),
             Rpc::NotAsked(why) => Err(failure(&why)),
         }
     }
 
-    fn call(&self, process: ProcessId, call: &Call) -> Result<Reply, CallError> {
+    fn call(
+        &self,
+        process: ProcessId,
+        call: &Call,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Reply, CallError> {
         let certain = |failure| CallError { failure, is_unknown: false };
         let target = self.target.clone().map_err(certain)?;
         let aim = Aim { target, process };
@@ -219,10 +240,35 @@ impl Speak for Link {
         sender
             .try_send(Command::Call { aim, call, within, reply })
             .map_err(|_| certain(failure("the link's thread is busy or gone")))?;
-        answer.recv_timeout(within + SLACK).unwrap_or_else(|_| {
-            let failure = failure("the link's thread does not answer");
-            Err(CallError { failure, is_unknown: true })
-        })
+        wait(&answer, within, CALL_AFTER_STOP, stop)
+            .unwrap_or_else(|why| Err(CallError { failure: failure(why), is_unknown: true }))
+    }
+}
+
+/// Waits for an answer of the thread that takes `within`, or `after_stop` longer than until a stop.
+fn wait<T>(
+    answer: &Receiver<T>,
+    within: Duration,
+    after_stop: Duration,
+    stop: &dyn Fn() -> bool,
+) -> Result<T, &'static str> {
+    let mut deadline = Instant::now() + within + SLACK;
+    let mut is_stopped = false;
+    loop {
+        if !is_stopped && stop() {
+            is_stopped = true;
+            deadline = deadline.min(Instant::now() + after_stop);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        match answer.recv_timeout(left.min(GLANCE)) {
+            Ok(answer) => return Ok(answer),
+            Err(RecvTimeoutError::Timeout) if left > GLANCE => {}
+            Err(RecvTimeoutError::Timeout) if is_stopped => {
+                return Err("it was not waited for, as a stop was asked for");
+            }
+            Err(RecvTimeoutError::Timeout) => return Err("the link's thread does not answer"),
+            Err(RecvTimeoutError::Disconnected) => return Err("the link's thread ended"),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ mod ready;
 mod replay;
 mod socket;
 mod speak;
+#[cfg(test)]
+mod stop_tests;
 mod target;
 #[cfg(test)]
 mod tests;

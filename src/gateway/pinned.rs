@@ -180,11 +180,11 @@ mod tests {
         let path = folder.path().join("cert.pem");
         for content in [own.pem.as_bytes(), &own.der[..]] {
             let (link, _folder) = link(pinned(&url, &path, content), false);
-            assert!(link.event_loop().unwrap().unwrap().is_degraded);
+            assert!(link.event_loop(&|| false).unwrap().unwrap().is_degraded);
         }
         let (link, _folder) = link(pinned(&url, &path, other.pem.as_bytes()), false);
-        assert_eq!(link.event_loop().unwrap_err().fault, RpcFault::WrongGateway);
-        let Rpc::Failed(failure) = link.hear(GATEWAY) else { panic!() };
+        assert_eq!(link.event_loop(&|| false).unwrap_err().fault, RpcFault::WrongGateway);
+        let Rpc::Failed(failure) = link.hear(GATEWAY, &|| false) else { panic!() };
         assert_eq!(failure.fault, RpcFault::WrongGateway, "{failure}");
     }
 
@@ -195,16 +195,16 @@ mod tests {
         let path = folder.path().join("cert.pem");
         for content in [&b""[..], b"-----BEGIN CERTIFICATE-----", b"\xff\x00"] {
             let (link, _folder) = link(pinned(&url, &path, content), false);
-            assert_eq!(link.event_loop().unwrap_err().fault, RpcFault::Internal);
+            assert_eq!(link.event_loop(&|| false).unwrap_err().fault, RpcFault::Internal);
         }
         let missing = Target {
             pin: Some(Pin { path: folder.path().join("none") }),
             ..pinned(&url, &path, b"")
         };
         let (link_missing, _folder) = link(missing, false);
-        assert_eq!(link_missing.event_loop().unwrap_err().fault, RpcFault::Internal);
+        assert_eq!(link_missing.event_loop(&|| false).unwrap_err().fault, RpcFault::Internal);
         let (link, _folder) = link(Target { pin: None, ..pinned(&url, &path, b"") }, false);
-        assert_eq!(link.event_loop().unwrap_err().fault, RpcFault::Internal);
+        assert_eq!(link.event_loop(&|| false).unwrap_err().fault, RpcFault::Internal);
     }
 
     #[test]
@@ -217,6 +217,6 @@ mod tests {
         let url = fake.target().url.replace("ws://", "wss://");
         let target = pinned(&url, &folder.path().join("c.pem"), made().pem.as_bytes());
         let (link, _folder) = link(target, false);
-        assert_eq!(link.event_loop().unwrap_err().fault, RpcFault::NotAGateway);
+        assert_eq!(link.event_loop(&|| false).unwrap_err().fault, RpcFault::NotAGateway);
     }
 }

@@ -109,7 +109,7 @@ pub trait Hear: Speak {
 
     /// Returns what the gateway that is `process` tells: from the events heard since the last list
     /// where that is young enough, else listed anew.
-    fn hear(&self, process: ProcessId) -> Rpc;
+    fn hear(&self, process: ProcessId, stop: &dyn Fn() -> bool) -> Rpc;
 
     /// Returns how late the gateway's event loop is, by its own measure; `None` where it does not
     /// tell (before 2026.5.7).
@@ -117,24 +117,34 @@ pub trait Hear: Speak {
     /// # Errors
     ///
     /// Returns why there is no answer.
-    fn event_loop(&self) -> Result<Option<EventLoop>, RpcFailure>;
+    fn event_loop(&self, stop: &dyn Fn() -> bool) -> Result<Option<EventLoop>, RpcFailure>;
 }
 
 /// Speaks with the gateway that is `process`, and with no other: before anything is changed, the
 /// one at the other end is proven to be that one, and to work on the watched state directory.
-/// Every call is bounded in time and size.
+/// Every call is bounded in time and size, and `stop` answers whether somebody wants us to stop: then
+/// an answer is waited for but a moment longer.
 pub trait Speak: fmt::Debug {
     /// Returns its lanes, asked anew.
     ///
     /// # Errors
     ///
     /// Returns why there is no answer.
-    fn lanes(&self, process: ProcessId) -> Result<Vec<LiveLane>, RpcFailure>;
+    fn lanes(
+        &self,
+        process: ProcessId,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<LiveLane>, RpcFailure>;
 
     /// Says `call` over a short connection of its own, with no more scope than it needs.
     ///
     /// # Errors
     ///
     /// Returns why there is no answer, and whether it may have been carried out.
-    fn call(&self, process: ProcessId, call: &Call) -> Result<Reply, CallError>;
+    fn call(
+        &self,
+        process: ProcessId,
+        call: &Call,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Reply, CallError>;
 }

@@ -124,8 +124,11 @@ pub enum LaneStatus {
 pub enum Residue {
     /// `abortedLastRun: true`: with `running`, restart recovery has marked it.
     AbortedLastRun,
-    /// `restartRecovery…` or `mainRestartRecovery` is set.
+    /// Another `restartRecovery…` or `mainRestartRecovery` is set.
     RestartRecovery,
+    /// `restartRecoveryDelivery…` is set: where a resumed run would answer. Every run of a chat has it
+    /// from its begin to its end (measured on 2026.6.11 and 2026.7.1).
+    RecoveryDelivery,
     /// `pendingFinalDelivery…` is set: a reply waits to be delivered.
     PendingFinalDelivery,
     /// `quotaSuspension` is set: the lane is quiet on purpose.

@@ -60,7 +60,9 @@ pub use process::{ProcessId, Sighting};
 pub use reach::{GatewayUrl, Given, SecretPlace};
 pub use reason::{ActReason, HoldReason};
 pub use record::{AcpxRecord, RecordMode};
-pub use rpc::{Answers, LiveLane, LiveLanes, Rpc, RpcFailure, RpcFault, RunId, other_lane_of};
+pub use rpc::{
+    Answers, LiveLane, LiveLanes, Lost, Rpc, RpcFailure, RpcFault, RunId, other_lane_of,
+};
 pub use snapshot::{Gap, Snapshot, Source};
 pub(crate) use span::span;
 pub use task::{Delivery, SubagentRun, Task, TaskId, TaskRuntime, TaskStatus};
@@ -70,4 +72,4 @@ pub use tombstone::{
 };
 pub use verdict::{Decision, Looks, Mode, Policy, Subject, SubjectKind, Verdict};
 pub use version::Version;
-pub use vitals::{Child, EventLoop, LogSign, Vitals};
+pub use vitals::{Child, EndedTool, EventLoop, LogSign, Vitals};

@@ -224,6 +224,9 @@ reasons! {
             => "memory_grows", "its memory grew from {from_mib} to {to_mib} MiB within {}, and nothing of it was given back", span(*over);
         /// gateway_health: children that nobody reaps.
         ZombieChildren { count: u32 } => "zombie_children", "{count} of its children have ended and were not reaped";
+        /// gateway_health: it drops events on their way to us.
+        LosesEvents { times: u32, ago: Duration }
+            => "loses_events", "it dropped events that it should have told, {times} times so far and {} ago at last; no run can be called silent meanwhile", span(*ago);
         /// gateway_health: it does not speak with us.
         CannotAsk { fault: &'static str, text: String } => "cannot_ask", "it cannot be asked ({fault}): {text}";
         /// The gateway does not answer over RPC.
@@ -245,6 +248,9 @@ reasons! {
         NotAlive => "not_alive", "nothing proves that a run of it is alive";
         /// Nobody listened to its events, and there is no transcript to go by.
         Unheard => "unheard", "its events were not heard, and it may stream an answer that is written nowhere yet; a daemon that listens can judge it";
+        /// A tool that may have been its own ended a moment ago, and the gateway may not have said so.
+        ToolEnded { id: ProcessId, left: Duration }
+            => "tool_ended", "a tool below it has just ended, {id}; judged in {}", span(*left);
         /// One of its own child processes works.
         ChildActive { id: ProcessId }
             => "child_active", "its child process {id} works, or is not known to be idle for long enough";
@@ -303,6 +309,7 @@ impl HoldReason {
             | HoldReason::ClockGrace { left }
             | HoldReason::GatewayRecovers { left }
             | HoldReason::MayCompact { left }
+            | HoldReason::ToolEnded { left, .. }
             | HoldReason::CoolingDown { left } => Some(*left),
             HoldReason::TooYoung { age: so_far, after }
             | HoldReason::ClosedRecently { ago: so_far, after }

@@ -56,6 +56,17 @@ pub struct Answers {
     pub took: Duration,
     /// How late its event loop is, where it tells.
     pub event_loop: Option<EventLoop>,
+    /// How often it lost events that it should have told us.
+    pub lost: Lost,
+}
+
+/// Gaps in the numbers of the events of one connection.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Lost {
+    /// How many there were.
+    pub times: u32,
+    /// When the last one was noticed.
+    pub last: Option<UnixMillis>,
 }
 
 impl Answers {

@@ -70,6 +70,7 @@ pub(crate) fn snapshot() -> Snapshot {
         agents: Vec::new(),
         rpc: Rpc::NotAsked("a test".to_owned()),
         children: Vec::new(),
+        ended_tools: Vec::new(),
         vitals: Vitals::default(),
         log: Vec::new(),
         acp: None,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{
-    AcpSession, AcpxRecord, Agent, Child, Gateway, Host, Lane, Lock, LogSign, ProcessId, Rpc,
-    SessionKey, SubagentRun, Task, UnixMillis, Vitals,
+    AcpSession, AcpxRecord, Agent, Child, EndedTool, Gateway, Host, Lane, Lock, LogSign, ProcessId,
+    Rpc, SessionKey, SubagentRun, Task, UnixMillis, Vitals,
 };
 
 /// The world at one instant, and what of it could not be seen.
@@ -47,6 +47,8 @@ pub struct Snapshot {
     /// Live descendants of the gateway, with what they do, by pid. Those of `gateway_children`, where
     /// a rule needs to know more than that they are there.
     pub children: Vec<Child>,
+    /// Tools among them that have ended within the last minutes, oldest first.
+    pub ended_tools: Vec<EndedTool>,
     /// How the gateway's process is doing.
     pub vitals: Vitals,
     /// What its log says, newest last.

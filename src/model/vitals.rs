@@ -18,9 +18,22 @@ pub struct Child {
     pub lane: Option<SessionKey>,
     /// Whether it is an agent, its wrapper or its adapter. What is not may be a tool at work.
     pub is_agent: bool,
+    /// Whether it is a service of the gateway itself, such as the spawn broker and the database reader
+    /// of 2026.9.6. They live as long as the gateway, are hardly ever idle, and work for every lane;
+    /// what they started is told on its own.
+    pub is_service: bool,
     /// For how long neither its processor time nor what it read and wrote has changed, as far as it
     /// was watched. `None`: not known.
     pub idle: Option<Duration>,
+}
+
+/// A tool that lived below the gateway, and was not there any more at a later look.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EndedTool {
+    /// As it was last seen.
+    pub tool: Child,
+    /// When it was first missed.
+    pub gone_at: UnixMillis,
 }
 
 /// What is seen of the gateway's process over time.

@@ -235,6 +235,7 @@ impl Observer {
             agents,
             rpc: Rpc::NotAsked("nobody asked it".to_owned()),
             children: Vec::new(),
+            ended_tools: Vec::new(),
             vitals,
             log,
             acp,

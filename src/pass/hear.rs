@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Passes;
+use super::{PassError, Passes};
 use crate::config::Config;
 use crate::model::{
     Lane, LaneStatus, LiveLane, Mode, Rpc, RpcFailure, RpcFault, Snapshot, Status, UnixMillis,
@@ -13,8 +13,20 @@ const LONG: Duration = Duration::from_secs(60);
 
 impl Passes {
     /// Fills in what only the gateway can tell, where a policy asks for it.
-    pub(super) fn hear(&mut self, snapshot: &mut Snapshot) {
-        snapshot.rpc = self.ask(snapshot);
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a stop was asked for before it answered: what it would have said decides
+    /// about what else was seen.
+    pub(super) fn hear(
+        &mut self,
+        snapshot: &mut Snapshot,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), PassError> {
+        snapshot.rpc = self.ask(snapshot, stop);
+        if matches!(snapshot.rpc, Rpc::Failed(_)) && stop() {
+            return Err(PassError::Stopped);
+        }
         let told = snapshot.rpc.answers().and_then(|answers| answers.version);
         snapshot.gateway.version = snapshot.gateway.version.or(told);
         snapshot.children = match runs(snapshot) {
@@ -24,10 +36,12 @@ impl Passes {
                 Vec::new()
             }
         };
+        snapshot.ended_tools = self.observer.ended_tools();
         snapshot.vitals.restart_command = self.observer.restart_command(&snapshot.gateway);
+        Ok(())
     }
 
-    fn ask(&mut self, snapshot: &Snapshot) -> Rpc {
+    fn ask(&mut self, snapshot: &Snapshot, stop: &dyn Fn() -> bool) -> Rpc {
         let not_asked = |why: &str| Rpc::NotAsked(why.to_owned());
         let Some(speak) = &mut self.speak else { return not_asked("nobody speaks with it") };
         if !wants(&self.config) {
@@ -50,10 +64,10 @@ impl Passes {
             Some(text) => Err(RpcFailure { fault: RpcFault::WrongGateway, text }),
         });
         speak.aim(target);
-        let mut rpc = speak.hear(process);
+        let mut rpc = speak.hear(process, stop);
         let asks_loop = self.config.policies.gateway_health.mode != Mode::Off;
         if let (Rpc::Answered(answers), true) = (&mut rpc, asks_loop) {
-            answers.event_loop = speak.event_loop().ok().flatten();
+            answers.event_loop = speak.event_loop(stop).ok().flatten();
         }
         rpc
     }

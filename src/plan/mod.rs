@@ -82,16 +82,13 @@ fn veto(
         Looks::Confirmed => confirm.looks,
         Looks::AtLeast(looks) => looks.max(confirm.looks),
     };
-    if needed > 1 {
-        let same = seen.filter(|seen| seen.incarnation == verdict.incarnation);
-        let looks = same.map_or(0, |seen| {
-            let counts = now.since(seen.last_look) >= confirm.gap;
-            seen.looks + u32::from(counts)
-        });
-        let looks = looks.max(1);
-        if looks < needed {
-            return Err(HoldReason::NotConfirmed { proof: proof.clone(), looks, needed });
-        }
+    let same = seen.filter(|seen| seen.incarnation == verdict.incarnation);
+    let looks = same.map_or(1, |seen| {
+        let counts = now.since(seen.last_look) >= confirm.gap;
+        seen.looks + u32::from(counts)
+    });
+    if looks < needed {
+        return Err(HoldReason::NotConfirmed { proof: proof.clone(), looks, needed });
     }
     Ok(())
 }
@@ -334,6 +331,25 @@ mod tests {
         assert_eq!(tries(&[Outcome::Unverified]), 1);
         assert_eq!(tries(&[Outcome::Failed, Outcome::Failed, Outcome::Failed]), 3);
         assert_eq!(tries(&[Outcome::Changed, Outcome::AlreadyGone]), 0);
+    }
+
+    #[test]
+    fn what_was_not_touched_takes_no_place_among_the_actions_of_the_hour() {
+        let after = |outcome| acted(History::default(), &act("a"), outcome, NOW).acted_at.len();
+        let outcomes = [Outcome::Done, Outcome::Failed, Outcome::Unverified];
+        assert_eq!(outcomes.map(after), [1; 3]);
+        assert_eq!([Outcome::Changed, Outcome::AlreadyGone].map(after), [0; 2]);
+    }
+
+    #[test]
+    fn what_had_changed_is_looked_at_once_more_before_it_is_tried_again() {
+        let changed = |ago_s| acted(seen(|_| {}), &act("a"), Outcome::Changed, ago(ago_s));
+        check(act("a"), &changed(9), "hold not_confirmed");
+        check(act("a"), &changed(10), "act holder_dead");
+        let doubtful = Verdict { looks: Looks::Confirmed, ..act("a") };
+        check(doubtful, &changed(10), "hold not_confirmed");
+        let other = Verdict { incarnation: "2".to_owned(), ..act("a") };
+        check(other, &changed(1), "act holder_dead");
     }
 
     proptest! {

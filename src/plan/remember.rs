@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{History, Outcome, SubjectHistory, UnixMillis, Verdict};
+use crate::model::{Action, Decision, History, Outcome, SubjectHistory, UnixMillis, Verdict};
 
 use super::settings::{Confirm, Limits};
 
@@ -66,7 +66,8 @@ fn look(
 /// Returns the history after `verdict` was carried out with `outcome`.
 ///
 /// A repair is ineffective if the very thing that was repaired is there again, or if its effect
-/// was not seen. A subject that was gone or had changed was not repaired at all.
+/// was not seen. A subject that was gone or had changed was not repaired at all: it takes no place
+/// among the actions of the hour, and what changed is looked at once more before it is tried again.
 #[must_use]
 pub fn acted(
     mut history: History,
@@ -74,13 +75,16 @@ pub fn acted(
     outcome: Outcome,
     now: UnixMillis,
 ) -> History {
-    history.acted_at.push(now);
+    if counts(&verdict.decision, outcome) {
+        history.acted_at.push(now);
+    }
     let key = (verdict.policy, verdict.subject.clone());
     let Some(seen) = history.subjects.get_mut(&key) else { return history };
     let again = seen.acted_incarnation.as_deref() == Some(&verdict.incarnation);
     match outcome {
+        Outcome::Changed => (seen.looks, seen.last_look) = (0, now),
         // Nothing was repaired, so the next look may try again at once.
-        Outcome::WouldDo | Outcome::Changed | Outcome::AlreadyGone => {}
+        Outcome::WouldDo | Outcome::AlreadyGone => {}
         Outcome::Done | Outcome::Failed | Outcome::Unverified => {
             let failed = outcome != Outcome::Done;
             let before = if again { seen.ineffective } else { 0 };
@@ -90,4 +94,15 @@ pub fn acted(
         }
     }
     history
+}
+
+/// Whether an outcome is one of an action, and not of a look at what was no more as it had been judged.
+/// A tree of processes stood still meanwhile, whatever became of it.
+fn counts(decision: &Decision, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Changed | Outcome::AlreadyGone => {
+            matches!(decision, Decision::Act(Action::EndTree(_), _))
+        }
+        Outcome::WouldDo | Outcome::Done | Outcome::Failed | Outcome::Unverified => true,
+    }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Most actions in one pass. At least 1.
     pub actions_per_pass: u32,
-    /// Most actions within an hour, restarts included. At least 1.
+    /// Most actions within an hour, restarts included; without those that found their subject gone or
+    /// changed, and left it. At least 1.
     pub actions_per_hour: u32,
     /// How long a subject is left alone after an action on it.
     pub cooldown: Duration,

@@ -22,25 +22,21 @@ const WRITING: Duration = Duration::from_secs(30);
 
 /// Judges every lock, in the snapshot's order.
 pub(super) fn evaluate(context: Context<'_>, rule: &DeadLock) -> Vec<Verdict> {
-    let verdicts = context.snapshot.locks.iter().map(|lock| verdict(context, rule, lock));
-    verdicts.filter(|verdict| context.wants(verdict)).collect()
+    context.snapshot.locks.iter().filter_map(|lock| verdict(context, rule, lock)).collect()
 }
 
-fn verdict(context: Context<'_>, rule: &DeadLock, lock: &Lock) -> Verdict {
+/// Returns nothing for a healthy lock where those are not wanted: most are, and there may be thousands.
+fn verdict(context: Context<'_>, rule: &DeadLock, lock: &Lock) -> Option<Verdict> {
     let judged = judge(context, rule, lock);
-    Verdict {
+    (judged.suspect || context.explains_healthy).then(|| Verdict {
         policy: crate::model::Policy::DeadLock,
         subject: Subject { kind: SubjectKind::Lock, id: lock.path.to_string_lossy().into_owned() },
         incarnation: incarnation(lock),
         suspect: judged.suspect,
         looks: judged.looks,
         decision: judged.decision,
-        evidence: if judged.suspect || context.explains_healthy {
-            evidence(context, lock)
-        } else {
-            Evidence::new()
-        },
-    }
+        evidence: evidence(context, lock),
+    })
 }
 
 struct Judged {

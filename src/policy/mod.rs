@@ -19,13 +19,14 @@ mod stale_lane;
 mod tombstone;
 
 pub use clock::host_record;
+pub use gateway_health::next_step;
 pub use holder::{Holder, holder};
 pub use pattern::LanePattern;
 pub use process::still_to_end;
 pub use settings::Policies;
 pub use tombstone::backing_ids;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::{
@@ -74,6 +75,7 @@ pub fn evaluate(context: Context<'_>, policies: &Policies) -> Vec<Verdict> {
         verdicts.extend(tombstone::evaluate(context, policies.tombstone.mode));
     }
     one_repair_per_lane(&mut verdicts);
+    one_line_per_lane(context, &mut verdicts);
     verdicts
 }
 
@@ -90,6 +92,32 @@ fn runs(context: Context<'_>, policies: &Policies, lanes: &Lanes<'_>) -> Vec<Ver
         verdicts.extend(hung_lane::evaluate(context, policies, lanes, &owners));
     }
     verdicts
+}
+
+/// Of a lane whose run is told to hang, or to hold its lock for too long, it says nothing new that its row
+/// is left alone because of that run.
+fn one_line_per_lane(context: Context<'_>, verdicts: &mut Vec<Verdict>) {
+    let told = |by: Policy| {
+        let of = verdicts.iter().filter(move |verdict| verdict.policy == by && verdict.suspect);
+        of.map(|verdict| verdict.subject.id.clone()).collect::<BTreeSet<_>>()
+    };
+    let (hung, held) = (told(Policy::HungLane), told(Policy::HeldLock));
+    for verdict in verdicts.iter_mut().filter(|verdict| verdict.policy == Policy::StaleLane) {
+        let by = match &verdict.decision {
+            Decision::Hold(HoldReason::LaneLocked { path }) if held.contains(path) => {
+                Policy::HeldLock
+            }
+            Decision::Hold(HoldReason::LaneLocked { .. } | HoldReason::RunActive)
+                if hung.contains(&verdict.subject.id) =>
+            {
+                Policy::HungLane
+            }
+            Decision::Hold(_) | Decision::Act(..) | Decision::Observe(..) => continue,
+        };
+        verdict.decision = Decision::Hold(HoldReason::JudgedElsewhere { by });
+        verdict.suspect = false;
+    }
+    verdicts.retain(|verdict| context.wants(verdict));
 }
 
 /// Whatever the rules say, no lane is repaired twice in one pass: the first keeps its repair.

@@ -14,6 +14,11 @@ pub fn json(report: &PassReport) -> Value {
         "taken_at": report.taken_at.to_string(),
         "dry_run": report.dry_run,
         "gateway": gateway(&report.gateway),
+        "unheard": report.unheard.as_ref().map(|unheard| object!({
+            "fault": unheard.why.fault.name(),
+            "why": unheard.why.text,
+            "next": unheard.next,
+        })),
         "gaps": report.gaps.iter().map(|gap| object!({
             "source": gap.source.name(),
             "path": gap.path.to_string_lossy(),

@@ -6,8 +6,8 @@ mod text;
 
 use crate::exit::Exit;
 use crate::model::{
-    ActionId, Decision, Gap, Gateway, Outcome, ProcessId, SessionKey, SubjectKind, UnixMillis,
-    Verdict,
+    ActionId, Decision, Gap, Gateway, Outcome, ProcessId, RpcFailure, SessionKey, SubjectKind,
+    UnixMillis, Verdict,
 };
 
 pub use json::json;
@@ -27,6 +27,8 @@ pub struct PassReport {
     pub dry_run: bool,
     /// The gateway, as it was seen.
     pub gateway: Gateway,
+    /// Why the gateway told nothing, if it was asked.
+    pub unheard: Option<Unheard>,
     /// What could not be seen.
     pub gaps: Vec<Gap>,
     /// Every judgement, in the order in which it was carried out.
@@ -37,8 +39,8 @@ pub struct PassReport {
     pub holders: Vec<ProcessId>,
     /// Live processes below the gateway.
     pub descendants: Vec<ProcessId>,
-    /// How many rows the stores have together.
-    pub lanes: usize,
+    /// How many lanes were looked at, in the stores or as the gateway told; `None`: nobody could.
+    pub lanes: Option<usize>,
     /// How many transcript locks there are.
     pub locks: usize,
     /// The agent processes on this host.
@@ -49,6 +51,15 @@ pub struct PassReport {
     pub recovered: Vec<Recovered>,
     /// How to call clawarden for the same state directory and configuration, for the hints.
     pub invocation: String,
+}
+
+/// A gateway that was asked, and gave no answer to go by.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unheard {
+    /// What came of it.
+    pub why: RpcFailure,
+    /// What a person can do.
+    pub next: String,
 }
 
 /// Agent processes, counted.
@@ -184,7 +195,7 @@ mod tests {
     use super::*;
     use crate::model::sample::{self, NOW};
     use crate::model::{
-        ActReason, Action, Evidence, HoldReason, LockStamp, Policy, Source, Subject,
+        ActReason, Action, Evidence, HoldReason, LockStamp, Policy, RpcFault, Source, Subject,
     };
 
     fn entry(decision: Decision, suspect: bool, outcome: Option<Outcome>) -> Entry {
@@ -231,7 +242,8 @@ mod tests {
             kept: Vec::new(),
             holders: Vec::new(),
             descendants: Vec::new(),
-            lanes: 4,
+            lanes: Some(4),
+            unheard: None,
             locks: 1,
             agents: Fleet::default(),
             all: false,
@@ -353,6 +365,30 @@ why, in full:  clawarden explain 'deaf'
         assert!(text.contains("run clawarden as the gateway's user"), "{text}");
         assert!(text.contains("nothing wrong where it could be seen"), "{text}");
         assert_eq!(blind.exit(true), Exit::Findings);
+    }
+
+    #[test]
+    fn a_gateway_that_gives_no_answer_is_one_line_with_the_next_step() {
+        let mut deaf = report(vec![]);
+        let why = RpcFailure { fault: RpcFault::Deaf, text: "it says\u{1b}[2J nothing".to_owned() };
+        deaf.unheard =
+            Some(Unheard { why, next: "restart it: openclaw gateway restart".to_owned() });
+        let text = text(&deaf, Paint::Plain);
+        let line = "  cannot be asked over its RPC (deaf): it says\\x1b[2J nothing; \
+                    restart it: openclaw gateway restart\n";
+        assert!(text.contains(line), "{text}");
+        let json = json(&deaf);
+        assert_eq!(json["unheard"]["fault"], "deaf");
+        assert_eq!(json["unheard"]["next"], "restart it: openclaw gateway restart");
+    }
+
+    #[test]
+    fn lanes_that_nobody_could_look_at_are_not_counted_as_none() {
+        let mut blind = report(vec![]);
+        blind.lanes = None;
+        let text = text(&blind, Paint::Plain);
+        assert!(text.contains("; looked at 1 lock\n"), "{text}");
+        assert!(json(&blind)["seen"]["lanes"].is_null());
     }
 
     #[test]

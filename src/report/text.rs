@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::lines::{SAME_TREE, calm, entry_lines};
-use super::{Entry, PassReport, Summary};
+use super::{Entry, PassReport, Summary, Unheard};
 use crate::model::{Action, Decision, Era, Gateway, Outcome, Status, UnixMillis, span};
 use crate::text::escape;
 
@@ -61,6 +61,11 @@ pub(crate) fn shortened(text: &str, report: &PassReport) -> String {
 
 fn write(report: &PassReport, paint: Paint, out: &mut String) -> fmt::Result {
     gateway_line(&report.gateway, report.taken_at, paint, out)?;
+    if let Some(Unheard { why, next }) = &report.unheard {
+        let (fault, text, next) = (why.fault.name(), escape(&why.text), escape(next));
+        let words = paint.tone(Tone::Bad, "cannot be asked over its RPC");
+        writeln!(out, "  {words} ({fault}): {text}; {next}")?;
+    }
     gap_lines(report, paint, out)?;
     for recovered in &report.recovered {
         let note = recovered.note.as_deref().map(|note| format!(": {}", escape(note)));
@@ -166,14 +171,15 @@ fn closing(report: &PassReport, paint: Paint, out: &mut String) -> fmt::Result {
         1 => format!("1 {one}"),
         _ => format!("{number} {many}"),
     };
-    let lanes = count(report.lanes, "lane", "lanes");
+    let lanes = report.lanes.map(|lanes| count(lanes, "lane", "lanes"));
     let locks = count(report.locks, "lock", "locks");
-    let looked = match report.agents.all {
-        0 => format!("looked at {lanes} and {locks}"),
-        agents => {
-            let agents = count(agents, "agent process", "agent processes");
-            format!("looked at {lanes}, {locks} and {agents}")
-        }
+    let agents = Some(report.agents.all).filter(|agents| *agents > 0);
+    let agents = agents.map(|agents| count(agents, "agent process", "agent processes"));
+    let parts: Vec<String> = lanes.into_iter().chain([locks]).chain(agents).collect();
+    let looked = match parts.split_last() {
+        Some((last, [])) => format!("looked at {last}"),
+        Some((last, others)) => format!("looked at {} and {last}", others.join(", ")),
+        None => String::new(),
     };
     let (words, tone) = match counts.is_empty() {
         true => nothing_found(report),

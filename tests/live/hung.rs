@@ -38,8 +38,17 @@ pub(crate) struct Hung {
     pub(crate) before: Conversation,
     session: Value,
     started: Value,
-    /// Who waits for the run of a schedule. The call of some versions lasts as long as the run.
-    caller: Option<Child>,
+    /// What began it, if that was a schedule.
+    pub(crate) job: Option<Job>,
+}
+
+/// A job that is due in a day, and was run by hand.
+pub(crate) struct Job {
+    id: String,
+    /// The lane that its runs share.
+    pub(crate) key: String,
+    /// Who waits for its run. The call of some versions lasts as long as the run.
+    caller: Child,
 }
 
 impl Hung {
@@ -49,10 +58,13 @@ impl Hung {
     pub(crate) fn begin(home: &Home, gateway: &Gateway, by: By, name: &str) -> Self {
         home.provider.set_mode("drip");
         let open = home.provider.open_requests();
-        let (key, caller) = match by {
-            By::Chat => lane(gateway, "chat.send", name),
-            By::Agent => lane(gateway, "agent", name),
-            By::Cron => cron(gateway, name),
+        let (key, job) = match by {
+            By::Chat => lane(home, gateway, "chat.send", name),
+            By::Agent => lane(home, gateway, "agent", name),
+            By::Cron => {
+                let job = Job::run(gateway, name);
+                (job.key.clone(), Some(job))
+            }
         };
         home.provider.wait_for_open(open + 1);
         until("the lane runs", seconds(90), || {
@@ -61,7 +73,7 @@ impl Hung {
         let before = Conversation::read(home, gateway, &key);
         let row = gateway.row(&key);
         let [session, started] = ["sessionId", "startedAt"].map(|field| row[field].clone());
-        Self { key, before, session, started, caller }
+        Self { key, before, session, started, job }
     }
 
     /// Where its lock is, if its version has such locks.
@@ -80,44 +92,87 @@ impl Hung {
     }
 }
 
-impl Drop for Hung {
-    fn drop(&mut self) {
-        if let Some(caller) = &mut self.caller {
-            let _ = caller.kill();
-            let _ = caller.wait();
-        }
+impl Job {
+    /// Adds the job, and runs it.
+    #[track_caller]
+    pub(crate) fn run(gateway: &Gateway, name: &str) -> Self {
+        let job = json!({
+            "name": format!("{name}-{}", uuid_like()),
+            "schedule": { "kind": "every", "everyMs": 86_400_000 },
+            "sessionTarget": "isolated", "wakeMode": "now", "delivery": { "mode": "none" },
+            "payload": { "kind": "agentTurn", "message": "never answered" },
+        });
+        let job = gateway.call("cron.add", &job);
+        let id = [&job["id"], &job["job"]["id"]].into_iter().find_map(Value::as_str);
+        let id = id.expect("the id of the job").to_owned();
+        let caller = call(gateway, &id);
+        let key = until("the job has a session", seconds(90), || {
+            let list = gateway.call("sessions.list", &json!({ "limit": 200 }));
+            let rows = list["sessions"].as_array().cloned().unwrap_or_default();
+            let keys = rows.iter().filter_map(|row| row["key"].as_str());
+            keys.filter(|key| key.contains(&id)).map(str::to_owned).min_by_key(String::len)
+        });
+        Self { id, key, caller }
+    }
+
+    /// The next run begins and ends well.
+    #[track_caller]
+    pub(crate) fn assert_runs_again(&self, gateway: &Gateway) {
+        let began = |state: &Value| state["lastRunAtMs"].as_u64();
+        let before = began(&self.state(gateway));
+        let mut caller = call(gateway, &self.id);
+        let ended = until("the job has run again", seconds(180), || {
+            Some(self.state(gateway)).filter(|state| began(state) > before)
+        });
+        let _ = caller.kill();
+        let _ = caller.wait();
+        assert_eq!(ended["lastStatus"], "ok", "{ended}");
+    }
+
+    /// Whether it runs.
+    #[track_caller]
+    pub(crate) fn is_running(&self, gateway: &Gateway) -> bool {
+        self.state(gateway)["runningAtMs"].is_number()
+    }
+
+    /// How its last run ended.
+    #[track_caller]
+    pub(crate) fn ended(&self, gateway: &Gateway) -> String {
+        self.state(gateway)["lastStatus"].as_str().unwrap_or_default().to_owned()
+    }
+
+    #[track_caller]
+    fn state(&self, gateway: &Gateway) -> Value {
+        let list = gateway.call("cron.list", &json!({}));
+        let jobs = list["jobs"].as_array().cloned().unwrap_or_default();
+        jobs.iter().find(|job| job["id"] == *self.id).expect("the job")["state"].clone()
     }
 }
 
-#[track_caller]
-fn lane(gateway: &Gateway, method: &str, name: &str) -> (String, Option<Child>) {
-    let key = format!("agent:main:{name}");
-    gateway.turn(&key);
-    gateway.send(method, &key, "never answered");
-    (key, None)
+impl Drop for Job {
+    fn drop(&mut self) {
+        let _ = self.caller.kill();
+        let _ = self.caller.wait();
+    }
 }
 
-/// A job that is due in a day, and is run by hand now.
-#[track_caller]
-fn cron(gateway: &Gateway, name: &str) -> (String, Option<Child>) {
-    let job = json!({
-        "name": format!("{name}-{}", uuid_like()),
-        "schedule": { "kind": "every", "everyMs": 86_400_000 },
-        "sessionTarget": "isolated", "wakeMode": "now", "delivery": { "mode": "none" },
-        "payload": { "kind": "agentTurn", "message": "never answered" },
-    });
-    let job = gateway.call("cron.add", &job);
-    let id = [&job["id"], &job["job"]["id"]].into_iter().find_map(Value::as_str);
-    let id = id.expect("the id of the job").to_owned();
+fn call(gateway: &Gateway, id: &str) -> Child {
     let run = json!({ "id": id, "mode": "force" }).to_string();
     let mut caller = gateway.client();
     caller.args(["cron.run", &run]).stdout(Stdio::null()).stderr(Stdio::null());
-    let caller = caller.spawn().unwrap();
-    let key = until("the job has a session", seconds(90), || {
-        let list = gateway.call("sessions.list", &json!({ "limit": 200 }));
-        let rows = list["sessions"].as_array().cloned().unwrap_or_default();
-        let keys = rows.iter().filter_map(|row| row["key"].as_str());
-        keys.filter(|key| key.contains(&id)).map(str::to_owned).min_by_key(String::len)
-    });
-    (key, Some(caller))
+    caller.spawn().unwrap()
+}
+
+#[track_caller]
+fn lane(home: &Home, gateway: &Gateway, method: &str, name: &str) -> (String, Option<Job>) {
+    let key = format!("agent:main:{name}");
+    gateway.turn(&key);
+    if home.lab.version == "2026.5.7" {
+        // It notes after the answer that this was delivered, but not once the next run has begun.
+        until("the answer is delivered", seconds(30), || {
+            home.rows()[&key]["pendingFinalDelivery"].is_null().then_some(())
+        });
+    }
+    gateway.send(method, &key, "never answered");
+    (key, None)
 }

@@ -24,9 +24,7 @@ impl Lab {
 
     fn install(version: &'static str, has_agents: bool) -> Option<Self> {
         if std::env::var_os("CLAWARDEN_LIVE").is_none_or(|value| value != "1") {
-            // The handle itself, because the test harness hides what the macros print.
-            let skipped = b"skipped: set CLAWARDEN_LIVE=1 to run live tests\n";
-            std::io::stderr().write_all(skipped).unwrap();
+            skip("set CLAWARDEN_LIVE=1 to run live tests");
             return None;
         }
         let setup = Command::new(script("setup"))
@@ -106,6 +104,12 @@ impl Lab {
         let own = self.installed.join("node/bin");
         format!("{}:{}", own.display(), std::env::var("PATH").unwrap_or_default())
     }
+}
+
+/// Says aloud that a test did not run, and what it needs.
+pub(crate) fn skip(needs: &str) {
+    // The handle itself, because the test harness hides what the macros print.
+    std::io::stderr().write_all(format!("skipped: {needs}\n").as_bytes()).unwrap();
 }
 
 /// How Node names this processor.

@@ -197,6 +197,13 @@ impl<'h> Watchdog<'h> {
         assert!(said.status.success(), "protect {subject}: {said:?}");
     }
 
+    /// No more leaves `subject` alone.
+    #[track_caller]
+    pub(crate) fn unprotect(&self, subject: &str) {
+        let said = self.run(self.config, &["unprotect", subject]);
+        assert!(said.status.success(), "unprotect {subject}: {said:?}");
+    }
+
     /// Starts the daemon; it reports every pass as a line of `lab/<config>.jsonl`.
     pub(crate) fn daemon(&self) -> Daemon {
         self.daemon_of(self.config)

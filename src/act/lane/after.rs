@@ -109,7 +109,7 @@ fn look(
     before: &Before,
     answer: &Result<Reply, CallError>,
 ) -> Effect {
-    let lanes = match speak.lanes(call.gateway) {
+    let lanes = match speak.lanes(call.gateway, actuator.hurry) {
         Ok(lanes) => lanes,
         Err(failure) => return Effect::Missing(format!("the gateway cannot be asked: {failure}")),
     };

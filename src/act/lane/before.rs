@@ -37,7 +37,7 @@ pub(super) fn look(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) 
     if !(actuator.is_alive)(call.gateway) {
         return Found::Changed(GATEWAY_GONE.to_owned());
     }
-    let lanes = match speak.lanes(call.gateway) {
+    let lanes = match speak.lanes(call.gateway, actuator.hurry) {
         Ok(lanes) => lanes,
         Err(failure) => {
             return Found::Changed(format!("the gateway could not be asked again: {failure}"));

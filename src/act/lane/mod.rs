@@ -99,8 +99,13 @@ pub(super) fn call(
         Err(Found::Changed(note)) => return Ok(Performed::changed(note)),
         Err(Found::Standing(_)) => {}
     }
+    // Whoever wants us to stop is not kept waiting for a run to end.
+    if (actuator.hurry)() {
+        return Ok(Performed::changed("nothing was said to it: a stop was asked for"));
+    }
     (actuator.before)(Step::Call);
-    let answer = speak.call(call.gateway, &words(call, before.run.clone()));
+    let words = words(call, before.run.clone());
+    let answer = speak.call(call.gateway, &words, actuator.hurry);
     let answer = match answer {
         Err(error) if !error.is_unknown => return refused(call, error),
         answer => answer,

@@ -25,7 +25,8 @@ pub(super) fn tell(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) 
         Ok(false) => return not("its next run has begun, or is about to".to_owned()),
         Err(why) => return not(why),
     }
-    match speak.call(call.gateway, &Call::Tell { key: key.clone(), text }) {
+    let line = Call::Tell { key: key.clone(), text };
+    match speak.call(call.gateway, &line, actuator.hurry) {
         Ok(_) => Some("the chat was told".to_owned()),
         Err(error) => not(error.to_string()),
     }
@@ -33,7 +34,7 @@ pub(super) fn tell(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) 
 
 /// Whether no run works on the transcript of the lane.
 fn is_quiet(actuator: &Actuator<'_>, speak: &dyn Speak, call: &LaneCall) -> Result<bool, String> {
-    let lanes = speak.lanes(call.gateway).map_err(|failure| failure.to_string())?;
+    let lanes = speak.lanes(call.gateway, actuator.hurry).map_err(|failure| failure.to_string())?;
     let lane = lanes.iter().find(|lane| lane.key == call.key).ok_or("the lane is gone")?;
     let sight = actuator.lanes.now(call)?;
     let waits = sight.waiting.is_some_and(|waiting| waiting.queued > 0);

@@ -143,13 +143,18 @@ impl World {
 }
 
 impl Speak for World {
-    fn lanes(&self, process: ProcessId) -> Result<Vec<LiveLane>, RpcFailure> {
+    fn lanes(&self, process: ProcessId, _: &dyn Fn() -> bool) -> Result<Vec<LiveLane>, RpcFailure> {
         assert_eq!(process, GATEWAY);
         self.looks.set(self.looks.get() + usize::from(!self.said.borrow().is_empty()));
         Ok(self.state().live.clone().into_iter().collect())
     }
 
-    fn call(&self, process: ProcessId, call: &Call) -> Result<Reply, CallError> {
+    fn call(
+        &self,
+        process: ProcessId,
+        call: &Call,
+        _: &dyn Fn() -> bool,
+    ) -> Result<Reply, CallError> {
         assert_eq!(process, GATEWAY);
         self.said.borrow_mut().push(call.clone());
         if matches!(call, Call::Tell { .. }) { self.told.clone() } else { self.answer.clone() }

@@ -28,7 +28,7 @@ fn reads_a_row_of_2026_4_15() {
 fn reads_the_recovery_mark_of_2026_6_11() {
     let json = r#"{"restartRecoveryDeliveryRunId": "69dfd275-b020-48aa-a2c1-5aed73d5db81",
         "abortedLastRun": false, "status": "running", "startedAt": 1795159778039}"#;
-    assert_eq!(row(json).residue, [Residue::RestartRecovery]);
+    assert_eq!(row(json).residue, [Residue::RecoveryDelivery]);
 }
 
 #[test]
@@ -74,6 +74,8 @@ fn residue_is_whatever_the_gateway_may_still_act_on() {
         (r#"{"abortedLastRun":"yes"}"#, &[Residue::AbortedLastRun]),
         (r#"{"restartRecoveryRuns":[{"runId":"a"}]}"#, &[Residue::RestartRecovery]),
         (r#"{"restartRecoveryRuns":[]}"#, &[]),
+        (r#"{"restartRecoveryDeliveryContext":{"a":1}}"#, &[Residue::RecoveryDelivery]),
+        (r#"{"restartRecoveryDeliveryRunId":null}"#, &[]),
         (r#"{"restartRecoveryX":null,"restartRecoveryY":false}"#, &[]),
         (r#"{"mainRestartRecovery":{"cycleId":"a"}}"#, &[Residue::RestartRecovery]),
         (r#"{"mainRestartRecovery":{}}"#, &[]),

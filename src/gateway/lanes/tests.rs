@@ -92,6 +92,36 @@ fn an_event_without_a_key_is_found_by_its_run() {
 }
 
 #[test]
+fn an_event_of_an_unknown_run_may_be_of_any_lane_whose_silence_begins_anew() {
+    let rows = json!([{"key":"a","status":"running"},
+        {"key":"k","status":"running","activeRunIds":["r"]}]);
+    let check = |name: &str, payload: Value, begins_anew: bool| {
+        let mut lanes = lanes(&rows);
+        lanes.subscribed(UnixMillis(0));
+        hear(&mut lanes, name, &payload);
+        let since = if begins_anew { NOW } else { UnixMillis(0) };
+        for key in ["a", "k"] {
+            assert_eq!(lane(&lanes, key).heard_since, Some(since), "{name} {payload} {key}");
+        }
+    };
+    check("agent", json!({"runId":"unknown","stream":"tool"}), true);
+    check("agent", json!({"stream":"tool"}), true);
+    check("chat", json!({"runId":"unknown"}), true);
+    check("session.tool", json!({"runId":"unknown"}), true);
+    check("agent", json!({"runId":"r","stream":"tool"}), false);
+    check("chat", json!({"runId":"inject-1"}), false);
+    check("agent", json!({"runId":"unknown","sessionKey":"k"}), false);
+    check("health", json!({"runId":"unknown"}), false);
+}
+
+#[test]
+fn where_nobody_listened_an_unknown_event_begins_no_listening() {
+    let mut lanes = lanes(&row("running", true));
+    hear(&mut lanes, "agent", &json!({"runId":"unknown","stream":"tool"}));
+    assert_eq!(lane(&lanes, "k").heard_since, None);
+}
+
+#[test]
 fn the_end_of_a_run_is_noted_and_that_of_another_leaves_it() {
     let rows = json!([{"key":"k","status":"running","hasActiveRun":true,"activeRunIds":["r"]}]);
     let mut lanes = lanes(&rows);
@@ -106,6 +136,26 @@ fn the_end_of_a_run_is_noted_and_that_of_another_leaves_it() {
 }
 
 #[test]
+fn a_run_that_was_aborted_is_named_no_more_though_its_end_is_never_told() {
+    let mut lanes = lanes(&json!([{"key":"k","status":"running"}]));
+    for run in ["r", "other"] {
+        let begin = json!({"runId":run,"sessionKey":"k","stream":"lifecycle",
+            "data":{"phase":"start"}});
+        hear(&mut lanes, "agent", &begin);
+    }
+    let told = |state: &str| json!({"runId":"r","sessionKey":"k","seq":3,"state":state});
+    for state in ["delta", "final", "error"] {
+        assert_eq!(hear(&mut lanes, "chat", &told(state)), Effect::None);
+        assert_eq!(lane(&lanes, "k").runs.len(), 2, "{state}");
+    }
+    assert_eq!(hear(&mut lanes, "chat", &told("aborted")), Effect::Changed);
+    assert_eq!(lane(&lanes, "k").runs, [RunId("other".to_owned())]);
+    // Its row says so for ever.
+    lanes.relist(listed(&json!([{"key":"k","status":"running"}])), NOW);
+    assert_eq!(lane(&lanes, "k").runs, [RunId("other".to_owned())]);
+}
+
+#[test]
 fn a_gap_in_the_numbers_is_a_loss_and_events_for_us_alone_have_none() {
     let mut lanes = lanes(&json!([]));
     lanes.subscribed(UnixMillis(1));
@@ -116,6 +166,7 @@ fn a_gap_in_the_numbers_is_a_loss_and_events_for_us_alone_have_none() {
     assert_eq!(hear(Some(11)), Effect::None);
     assert_eq!(hear(Some(11)), Effect::Lost, "told twice, or out of order");
     assert_eq!(lanes.heard_since, Some(NOW));
+    assert_eq!(lanes.lost(), Lost { times: 2, last: Some(NOW) });
 }
 
 #[test]

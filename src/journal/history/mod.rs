@@ -379,6 +379,10 @@ mod tests {
         let mut history = History::default();
         journal.refresh_history(&mut history, NOW).unwrap();
         assert_eq!(history.acted_at, [at(-3_599), at(0), at(86_400)]);
+        journal.conclude(ActionId(3), Outcome::Changed, None, NOW).unwrap();
+        journal.conclude(ActionId(5), Outcome::AlreadyGone, None, NOW).unwrap();
+        journal.refresh_history(&mut history, NOW).unwrap();
+        assert_eq!(history.acted_at, [at(-3_599)], "what was not touched is no action");
         journal.refresh_history(&mut history, UnixMillis(i64::MAX)).unwrap();
         assert_eq!(history.acted_at, []);
     }

@@ -95,10 +95,13 @@ fn host_row(row: &Row<'_>) -> rusqlite::Result<HostRecord> {
     })
 }
 
-/// Reads when actions were intended within the hour before `now`, oldest first.
+/// Reads when actions were intended within the hour before `now`, oldest first; without those that found
+/// their subject gone or changed and left it, which for a tree of processes takes stopping it.
 pub(super) fn acted_at(db: &Connection, now: UnixMillis) -> rusqlite::Result<Vec<UnixMillis>> {
     let sql = "SELECT intended_at FROM actions
-        WHERE intended_at > ?1 AND intended_at <= ?2 ORDER BY intended_at";
+        WHERE intended_at > ?1 AND intended_at <= ?2
+          AND (outcome IS NULL OR outcome NOT IN ('changed', 'already_gone') OR kind = 'end_tree')
+        ORDER BY intended_at";
     let within = [now.minus(HOUR).0, now.plus(FUTURE_MAX).0];
     db.prepare(sql)?.query_map(within, |row| millis(row, "intended_at"))?.collect()
 }

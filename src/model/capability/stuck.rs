@@ -74,6 +74,8 @@ const WARN_MAX: Duration = Duration::from_secs(86_400);
 const TOOL_MIN: Duration = Duration::from_secs(900);
 /// What the gateway adds to the time limit of a compaction (`DEFAULT_TIMEOUT_GRACE_MS`).
 const COMPACTION_GRACE: Duration = Duration::from_secs(120);
+/// The least that the gateway lets any lock be held (`DEFAULT_MAX_HOLD_MS`).
+const HOLD_LEAST: Duration = Duration::from_secs(300);
 /// How often the gateway looks, and how long it lets the run settle: its deadline is met this late.
 const LATE: Duration = Duration::from_secs(30 + 15);
 
@@ -131,5 +133,13 @@ impl Capabilities {
             Some(limit) => limit.saturating_add(COMPACTION_GRACE),
             None => self.compaction_within,
         }
+    }
+
+    /// Returns how long a lock may be held that does not say it itself (up to 2026.5.7): as long as
+    /// the gateway lets a compaction hold its lock. That of a run it allows as much more as the run
+    /// may last, 48 hours by default.
+    #[must_use]
+    pub fn holds_within(&self, configured: Configured) -> Duration {
+        self.compacts_within(configured).max(HOLD_LEAST)
     }
 }

@@ -216,6 +216,11 @@ fn a_compaction_has_its_time() {
     let configured =
         Configured { compaction: Some(Duration::from_secs(1_800)), ..Configured::default() };
     assert_eq!(of("2026.7.1").compacts_within(configured).as_secs(), 1_920);
+    let held = |seconds| {
+        let compaction = Some(Duration::from_secs(seconds));
+        of("2026.4.15").holds_within(Configured { compaction, ..Configured::default() }).as_secs()
+    };
+    assert_eq!([0, 1, 180, 181, 1_800].map(held), [1_020, 300, 300, 301, 1_920]);
 }
 
 #[test]

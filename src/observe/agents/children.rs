@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::kind::Families;
-use super::service::service;
+use super::service::{is_of_gateway, service};
 use super::stillness::Stillness;
 use super::tree::Forest;
 use super::{Known, Scene, read, remembered};
-use crate::model::{Child, Part, ProcessId, Seen, SessionKey};
+use crate::model::{Child, EndedTool, Part, ProcessId, Seen, SessionKey, UnixMillis};
 use crate::observe::acp::signs;
 use crate::observe::process::{Activity, Inspection, Process};
 
@@ -23,10 +23,16 @@ const LAUNCHERS: [&[u8]; 8] =
 /// Most processes below a gateway that are listed. Real ones have a few dozen.
 const CHILDREN_MAX: usize = 4096;
 
+/// For how long it is told that a tool has ended.
+const ENDED_KEPT: Duration = Duration::from_secs(300);
+
 /// What is kept from look to look.
 #[derive(Debug, Default)]
 pub(super) struct Children {
     stillness: Stillness,
+    /// As the last look found them.
+    tools: Vec<Child>,
+    ended: Vec<EndedTool>,
     known: BTreeMap<ProcessId, Known>,
 }
 
@@ -50,7 +56,23 @@ impl Children {
         let is_listed = |id| children.binary_search_by_key(&id, |child| child.id).is_ok();
         self.known.retain(|id, _| is_listed(*id));
         self.stillness.retain(is_listed);
+        self.note_ends(&children, scene.now);
         children
+    }
+
+    /// Returns the tools that an earlier look saw and a later one did not, oldest end first.
+    pub(super) fn ended_tools(&self) -> Vec<EndedTool> {
+        self.ended.clone()
+    }
+
+    fn note_ends(&mut self, children: &[Child], now: UnixMillis) {
+        let is_alive = |tool: &Child| children.iter().any(|child| child.id == tool.id);
+        let gone = self.tools.drain(..).filter(|tool| !is_alive(tool));
+        self.ended.extend(gone.map(|tool| EndedTool { tool, gone_at: now }));
+        self.ended.retain(|ended| now.since(ended.gone_at) < ENDED_KEPT);
+        let surplus = self.ended.len().saturating_sub(CHILDREN_MAX);
+        self.ended.drain(..surplus);
+        self.tools.extend(children.iter().filter(|child| !child.is_agent).cloned());
     }
 
     /// Returns the same as it is now; nothing is remembered but what each had done before.
@@ -132,8 +154,14 @@ impl<'a> Brood<'a> {
             what: self.what(process),
             lane,
             is_agent: role != Role::Tool,
+            is_service: role == Role::Carrier && self.is_service(process),
             idle,
         }
+    }
+
+    fn is_service(&self, process: &Process) -> bool {
+        let is_direct = self.scene.gateway.is_some_and(|gateway| gateway.pid == process.parent);
+        is_direct && is_of_gateway(process)
     }
 
     fn role(&self, process: &Process, at: &Inspection<'_>, known: &Known, above: Role) -> Role {

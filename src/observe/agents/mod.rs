@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    AcpxRecord, Agent, Child, Family, Gap, Host, Ledger, Mark, Member, ProcessId, Seen, Source,
-    UnixMillis,
+    AcpxRecord, Agent, Child, EndedTool, Family, Gap, Host, Ledger, Mark, Member, ProcessId, Seen,
+    Source, UnixMillis,
 };
 use crate::observe::acp::{self, Leases, Origin, Workspaces};
 use crate::observe::locate::Install;
@@ -151,6 +151,11 @@ impl Agents {
     /// idle is from the looks before.
     pub(super) fn children_now(&self, scene: &Scene<'_>) -> Vec<Child> {
         self.children.now(scene, &self.families)
+    }
+
+    /// Returns the tools that were there at an earlier look and ended within the last minutes.
+    pub(super) fn ended_tools(&self) -> Vec<EndedTool> {
+        self.children.ended_tools()
     }
 
     /// Forgets for how long they have been idle: nobody asks.

@@ -2,16 +2,19 @@
 
 use crate::observe::process::Process;
 
+const SPAWN_BROKER: &str = "spawn broker";
+const DATABASE_READER: &str = "database reader";
+
 /// Scripts by their place in the package, and what they are (2026.9.6; relays and anchors are
 /// legitimate even in numbers).
 const SCRIPTS: [(&str, &str); 7] = [
-    ("spawn-broker/worker.js", "spawn broker"),
-    ("spawn-broker/worker.mjs", "spawn broker"),
+    ("spawn-broker/worker.js", SPAWN_BROKER),
+    ("spawn-broker/worker.mjs", SPAWN_BROKER),
     ("supervisor/service-child-relay.js", "relay"),
     ("supervisor/service-child-relay.mjs", "relay"),
     ("supervisor/service-child-group-anchor.js", "anchor"),
     ("supervisor/service-child-group-anchor.mjs", "anchor"),
-    ("infra/sqlite-readonly-location.worker.js", "database reader"),
+    ("infra/sqlite-readonly-location.worker.js", DATABASE_READER),
 ];
 
 /// Scripts of the `acpx` command line.
@@ -36,6 +39,11 @@ pub(super) fn service(process: &Process) -> Option<&'static str> {
         }
     }
     is_acpx.then_some("acpx command")
+}
+
+/// Returns true if `process` works for the gateway itself and not for any one agent or run.
+pub(super) fn is_of_gateway(process: &Process) -> bool {
+    matches!(service(process), Some(SPAWN_BROKER | DATABASE_READER))
 }
 
 fn ends_with(argument: &[u8], script: &str) -> bool {

@@ -21,6 +21,11 @@ use crate::model::{
 /// a parser over bytes is four times as fast as one over a stream.
 const BUFFERED_BYTES_MAX: u64 = 16 << 20;
 
+/// Room that is asked for to read a store into; only what is read takes memory. glibc gives back a
+/// block at once if it is larger than any it ever kept, up to 32 MiB: each that is freed raises that
+/// bound to its own size, and with a buffer of 15 MB the second one stayed resident.
+const BUFFER_BYTES: usize = 33 << 20;
+
 /// Largest store that is read at all. One of 150 MB is known.
 const STORE_BYTES_MAX: u64 = 512 << 20;
 
@@ -137,14 +142,14 @@ pub(super) fn look_at_transcripts(lane: &mut Lane) {
 fn read_rows<'a>(file: &File, bytes: u64, rows: Rows<'a>) -> Result<Rows<'a>, String> {
     match bytes {
         0 => Err("0 bytes; the gateway reads it as empty".to_owned()),
-        _ if bytes <= BUFFERED_BYTES_MAX => parse(&read_whole(file, bytes)?, rows),
+        _ if bytes <= BUFFERED_BYTES_MAX => parse(&read_whole(file)?, rows),
         _ if bytes <= STORE_BYTES_MAX => stream(file.take(STORE_BYTES_MAX), rows),
         _ => Err(format!("larger than {} MiB", STORE_BYTES_MAX >> 20)),
     }
 }
 
-fn read_whole(file: &File, bytes: u64) -> Result<Vec<u8>, String> {
-    let mut text = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
+fn read_whole(file: &File) -> Result<Vec<u8>, String> {
+    let mut text = Vec::with_capacity(BUFFER_BYTES);
     let mut bounded = file.take(BUFFERED_BYTES_MAX + 1);
     bounded.read_to_end(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > BUFFERED_BYTES_MAX {

@@ -1,7 +1,7 @@
 //! How the gateway of the last look is reached.
 
 use super::Observer;
-use crate::model::{Configured, Gateway, Given, ProcessId, RpcFailure};
+use crate::model::{Configured, Gateway, Given, RpcFailure};
 use crate::observe::access::{Access, Search, Service, restart_command};
 
 impl Observer {
@@ -13,16 +13,6 @@ impl Observer {
     pub fn access(&self, given: &Given, gateway: &Gateway) -> Result<Access, RpcFailure> {
         let install = &self.settings.install;
         Search { install, given, gateway, table: &self.table, env: &*self.env }.access()
-    }
-
-    /// Returns nothing if a connection to `port` of this host leads to `process` and to nobody else,
-    /// looked at anew.
-    ///
-    /// # Errors
-    ///
-    /// Returns why that is not so, or not proven.
-    pub fn owns_listener(&self, process: ProcessId, port: u16) -> Result<(), String> {
-        self.table.owns_listener(process, port).map(|_| ())
     }
 
     /// Returns what the gateway's configuration says about its own recovery.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Observer;
 use crate::model::{
-    AcpxRecord, Agent, Child, Era, Gap, Host, Ledger, Member, ProcessId, UnixMillis,
+    AcpxRecord, Agent, Child, EndedTool, Era, Gap, Host, Ledger, Member, ProcessId, UnixMillis,
 };
 use crate::observe::acp::{Leases, Workspaces};
 use crate::observe::agents;
@@ -92,6 +92,11 @@ impl Observer {
         };
         let install = &self.settings.install;
         self.agents.look_at_children(&scene(install, &self.table, &self.ledger, beside, &[]))
+    }
+
+    /// Returns which tools such a row of looks has seen end, within the last minutes.
+    pub fn ended_tools(&self) -> Vec<EndedTool> {
+        self.agents.ended_tools()
     }
 
     /// Ends such a row: no run is on that they could work for.

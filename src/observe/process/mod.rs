@@ -30,7 +30,7 @@ use crate::model::{ProcessId, Sighting, UnixMillis};
 pub use facts::{Facts, Sockets};
 pub use inspection::{Activity, Ask, Inspection, Inspector};
 pub use lineage::Lineage;
-pub use owner::owns_listener;
+pub use owner::{listens_alone, owns_listener};
 
 #[cfg(target_os = "linux")]
 use linux as platform;

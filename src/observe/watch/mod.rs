@@ -204,7 +204,7 @@ mod tests {
             fs::write(mark, "").unwrap();
             let mut seen = Vec::new();
             loop {
-                let hint = timeout(Duration::from_secs(10), self.watch.hints.recv()).await;
+                let hint = timeout(Duration::from_secs(60), self.watch.hints.recv()).await;
                 let hint = hint.expect("the mark is noticed").unwrap();
                 if hint == Hint::Path(mark.to_owned()) {
                     return seen;
@@ -214,7 +214,7 @@ mod tests {
         }
 
         async fn expect(&mut self, want: Change) {
-            let seen = timeout(Duration::from_secs(10), self.watch.changed()).await;
+            let seen = timeout(Duration::from_secs(60), self.watch.changed()).await;
             assert_eq!(seen.expect("a change is noticed"), want);
         }
     }
@@ -355,7 +355,7 @@ mod tests {
         for n in 0..=HINTS_MAX {
             watch.queue.push(Hint::Path(PathBuf::from(format!("/unrelated/{n}.lock"))));
         }
-        let first = timeout(Duration::from_secs(10), watch.changed()).await;
+        let first = timeout(Duration::from_secs(60), watch.changed()).await;
         assert_eq!(first, Ok(Change::Files));
         let rest = timeout(Duration::from_millis(1), watch.changed()).await;
         assert!(rest.is_err(), "the rest concerns nobody");

@@ -39,7 +39,7 @@ struct Gateway {
 }
 
 impl Speak for Gateway {
-    fn lanes(&self, _: ProcessId) -> Result<Vec<LiveLane>, RpcFailure> {
+    fn lanes(&self, _: ProcessId, _: &dyn Fn() -> bool) -> Result<Vec<LiveLane>, RpcFailure> {
         Ok(vec![LiveLane {
             key: KEY.into(),
             session_id: Some("s1".into()),
@@ -49,7 +49,7 @@ impl Speak for Gateway {
         }])
     }
 
-    fn call(&self, _: ProcessId, call: &Call) -> Result<Reply, CallError> {
+    fn call(&self, _: ProcessId, call: &Call, _: &dyn Fn() -> bool) -> Result<Reply, CallError> {
         let in_doubt = Journal::open_read_only(&self.dir).unwrap().in_doubt().unwrap();
         self.said.lock().unwrap().push((call.clone(), in_doubt.len() == 1));
         if self.frees {
@@ -62,11 +62,11 @@ impl Speak for Gateway {
 impl Hear for Gateway {
     fn aim(&mut self, _: Result<Target, RpcFailure>) {}
 
-    fn hear(&self, _: ProcessId) -> Rpc {
+    fn hear(&self, _: ProcessId, _: &dyn Fn() -> bool) -> Rpc {
         Rpc::NotAsked("it is told what to do".to_owned())
     }
 
-    fn event_loop(&self) -> Result<Option<EventLoop>, RpcFailure> {
+    fn event_loop(&self, _: &dyn Fn() -> bool) -> Result<Option<EventLoop>, RpcFailure> {
         Ok(None)
     }
 }

@@ -12,11 +12,13 @@ mod speech;
 #[cfg(test)]
 mod tests;
 
+pub use speech::next_step;
+
 use std::time::Duration;
 
 use crate::model::{
-    Decision, Evidence, HoldReason, Looks, Policy, Source, Subject, SubjectHistory, SubjectKind,
-    UnixMillis, Verdict,
+    Decision, Evidence, HoldReason, Looks, Policy, Snapshot, Source, Subject, SubjectHistory,
+    SubjectKind, UnixMillis, Verdict,
 };
 
 use super::Context;
@@ -91,11 +93,7 @@ impl Scene<'_> {
 
     /// How to restart it, as far as that is known.
     fn restart(&self) -> String {
-        let command = self.context.snapshot.vitals.restart_command.as_deref();
-        command.map_or_else(
-            || "restart it the way it was started; clawarden never does".to_owned(),
-            |command| format!("restart it: {command}"),
-        )
+        restart(self.context.snapshot)
     }
 
     fn verdict(&self, finding: Finding) -> Verdict {
@@ -163,6 +161,14 @@ impl Scene<'_> {
             .collect();
         (!lines.is_empty()).then_some(lines)
     }
+}
+
+fn restart(snapshot: &Snapshot) -> String {
+    let command = snapshot.vitals.restart_command.as_deref();
+    command.map_or_else(
+        || "restart it the way it was started; clawarden never does".to_owned(),
+        |command| format!("restart it: {command}"),
+    )
 }
 
 fn subject(id: &str) -> Subject {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::model::{EventLoop, Evidence, HoldReason, Rpc, RpcFailure, RpcFault, Status};
+use crate::model::{
+    EventLoop, Evidence, HoldReason, Lost, Rpc, RpcFailure, RpcFault, Snapshot, Status,
+};
 
 use super::process::{has_settled, is_stopped};
-use super::{Finding, Scene};
+use super::{Finding, Scene, restart};
 
 /// So often it must have said nothing.
 const DEAF_LOOKS: u32 = 3;
@@ -13,6 +15,9 @@ const DEAF_LOOKS: u32 = 3;
 /// Delays that people notice. A loop that is busy without delay is at work, not late (#77955).
 const LATE_P99: Duration = Duration::from_millis(200);
 const LATE_MAX: Duration = Duration::from_secs(1);
+
+/// For so long a loss of events counts as one that goes on.
+const LOST_LATELY: Duration = Duration::from_mins(5);
 
 const DEAF: &str = "deaf";
 const RPC: &str = "rpc";
@@ -33,7 +38,8 @@ pub(super) fn findings(scene: &Scene<'_>) -> Vec<Finding> {
         Rpc::Failed(RpcFailure { fault: RpcFault::Deaf, .. }) => vec![deaf(scene)],
         Rpc::Failed(failure) => vec![unwilling(scene, failure)],
         Rpc::Answered(answers) => {
-            answers.event_loop.and_then(|event_loop| late(scene, event_loop)).into_iter().collect()
+            let late = answers.event_loop.and_then(|event_loop| late(scene, event_loop));
+            late.into_iter().chain(lossy(scene, answers.lost)).collect()
         }
     }
 }
@@ -90,6 +96,28 @@ fn late(scene: &Scene<'_>, event_loop: EventLoop) -> Option<Finding> {
     })
 }
 
+/// One loss is made good by a list. Where they go on, the silence of every run begins anew with each,
+/// and nothing is ever found to hang.
+fn lossy(scene: &Scene<'_>, lost: Lost) -> Option<Finding> {
+    let ago = scene.now().since(lost.last?);
+    (ago < LOST_LATELY).then(|| Finding {
+        id: "events",
+        incarnation: scene.life(),
+        what: "losing events",
+        after: scene.rule.after,
+        looks: 3,
+        why: HoldReason::LosesEvents { times: lost.times, ago },
+        next: format!(
+            "it is overloaded, or sends more than can be read; if it stays so, {}",
+            scene.restart()
+        ),
+        evidence: Evidence::new()
+            .with("lost_times", lost.times)
+            .with("without", "hung lanes and held locks are not acted on")
+            .maybe("log", scene.log(&["event_loop_late", "memory_pressure"])),
+    })
+}
+
 fn unwilling(scene: &Scene<'_>, failure: &RpcFailure) -> Finding {
     let fault = failure.fault.name();
     // One look is all that `plan` has.
@@ -102,7 +130,7 @@ fn unwilling(scene: &Scene<'_>, failure: &RpcFailure) -> Finding {
         after,
         looks,
         why: HoldReason::CannotAsk { fault, text: failure.text.clone() },
-        next: next(scene, failure.fault),
+        next: next_step(scene.context.snapshot, failure.fault),
         evidence: Evidence::new().with("fault", fault).with("without", WITHOUT),
     }
 }
@@ -137,12 +165,14 @@ fn millis(delay: Duration) -> u64 {
     u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn next(scene: &Scene<'_>, fault: RpcFault) -> String {
+/// Returns what a person can do about a gateway that gives no answer for this reason.
+#[must_use]
+pub fn next_step(snapshot: &Snapshot, fault: RpcFault) -> String {
     let text = match fault {
         RpcFault::Refused => {
             "it listens elsewhere than expected; say where: `gateway: { url: ws://HOST:PORT }`"
         }
-        RpcFault::Deaf => return scene.restart(),
+        RpcFault::Deaf => return restart(snapshot),
         RpcFault::NoCredentials => {
             "say where its token is: `gateway: { token_file: PATH }` or `gateway: { token_env: NAME }`"
         }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::sample::{self, GATEWAY, GRACE, NOW, ago};
 use crate::model::{
-    Answers, EventLoop, Gap, History, LogSign, Mode, ProcessId, Rpc, RpcFailure, RpcFault,
+    Answers, EventLoop, Gap, History, LogSign, Lost, Mode, ProcessId, Rpc, RpcFailure, RpcFault,
     Snapshot, Status, Version,
 };
 
@@ -42,6 +42,7 @@ fn answered(is_degraded: bool, p99_ms: u64, max_ms: u64) -> Rpc {
         is_complete: true,
         took: Duration::ZERO,
         event_loop: Some(event_loop),
+        lost: Lost::default(),
     }))
 }
 
@@ -104,6 +105,27 @@ fn deaf() -> Snapshot {
 fn a_healthy_gateway_is_not_mentioned() {
     check(&healthy(), &sample::history(), &[]);
     assert_eq!(judged(&healthy(), &sample::history(), true), []);
+}
+
+fn losing(times: u32, ago_s: Option<u64>) -> Snapshot {
+    with(|snapshot| {
+        let Rpc::Answered(answers) = &mut snapshot.rpc else { panic!() };
+        answers.lost = Lost { times, last: ago_s.map(ago) };
+    })
+}
+
+#[test]
+fn a_gateway_that_keeps_losing_events_is_said_to_and_one_loss_is_not() {
+    let events = |last, looks| seen("events", LIFE, last + 121, last, looks);
+    check(&losing(0, None), &sample::history(), &[]);
+    check(&losing(1, Some(300)), &events(30, 9), &[]);
+    check(&losing(1, Some(1)), &sample::history(), &["- events not_for_long"]);
+    check(&losing(9, Some(1)), &events(30, 1), &["- events not_for_long"]);
+    check(&losing(9, Some(299)), &events(30, 2), &["! events loses_events"]);
+    let verdicts = judged(&losing(9, Some(1)), &events(30, 2), false);
+    let evidence = &verdicts[0].evidence.0;
+    assert!(evidence["next"].as_str().unwrap().contains("restart it"), "{evidence:?}");
+    assert_eq!(evidence["lost_times"], 9);
 }
 
 #[test]

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{ActReason, Decision, Evidence, HoldReason, Verdict};
+use crate::model::{ActReason, Decision, HoldReason, Verdict};
 
 use super::Held;
 
-/// Most locks that are named in the evidence of each.
+/// Most locks that are named in the evidence.
 const NAMED_MAX: usize = 50;
 
-/// Leaves the repair to the oldest of those that are proven, and names all that are overdue to
-/// each of them. `held` is oldest first, and `verdicts` in the same order.
+/// Leaves the repair to the oldest of those that are proven, names that one to each that is overdue, and
+/// all of them to it alone: thousands may be. `held` is oldest first, and `verdicts` in the same order.
 ///
 /// One goes first because one cause may hold them all: a provider with too few places, or a queue
 /// in the gateway. The next is judged anew once that one has been seen to.
@@ -19,8 +19,10 @@ pub(super) fn name_the_root(held: &[Held<'_>], verdicts: &mut [Verdict]) {
     let of = verdicts.iter().filter(proven).count();
     let root = verdicts.iter().position(|verdict| proven(&verdict));
     let oldest = held.iter().position(Held::is_overdue);
-    let Some(cause) = root.or(oldest).map(|place| held[place].path()) else { return };
+    let Some(first) = root.or(oldest) else { return };
+    let cause = held[first].path();
     let told = named(held);
+    let overdue = held.iter().filter(|held| held.is_overdue()).count();
     for (place, verdict) in verdicts.iter_mut().enumerate() {
         match &mut verdict.decision {
             Decision::Act(_, reason) | Decision::Observe(_, reason) if Some(place) == root => {
@@ -32,8 +34,11 @@ pub(super) fn name_the_root(held: &[Held<'_>], verdicts: &mut [Verdict]) {
             }
             Decision::Hold(_) => {}
         }
-        if told.len() > 1 && held[place].is_overdue() && !verdict.evidence.0.is_empty() {
-            verdict.evidence = add(std::mem::take(&mut verdict.evidence), &told, &cause, held);
+        if overdue > 1 && held[place].is_overdue() && !verdict.evidence.0.is_empty() {
+            verdict.evidence = std::mem::take(&mut verdict.evidence)
+                .with("root_cause", cause.as_str())
+                .with("overdue_locks", overdue)
+                .maybe("cascade", (place == first).then(|| told.clone()));
         }
     }
 }
@@ -42,11 +47,6 @@ fn count(reason: &mut ActReason, of: usize) {
     if let ActReason::HeldTooLong { of: count, .. } = reason {
         *count = of;
     }
-}
-
-fn add(evidence: Evidence, told: &[Value], cause: &str, held: &[Held<'_>]) -> Evidence {
-    let overdue = held.iter().filter(|held| held.is_overdue()).count();
-    evidence.with("root_cause", cause).with("overdue_locks", overdue).with("cascade", told.to_vec())
 }
 
 /// The overdue locks, oldest first, with the lane that each blocks.

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::{
-    ActReason, Claim, Decision, Evidence, HoldReason, Lock, Looks, Mode, Payload, Policy,
-    SessionKey, Subject, SubjectKind, Verdict,
+    ActReason, Capabilities, Claim, Decision, Evidence, HoldReason, Lock, Looks, Mode, Payload,
+    Policy, SessionKey, Subject, SubjectKind, Verdict, Version,
 };
 
 use super::Context;
@@ -24,8 +24,6 @@ use super::ladder::{self, Climb, Plea, Step};
 use super::run::{self, Lanes, Run, is_held_by, is_own, taken_at};
 use super::settings::{HeldLock, Policies};
 
-/// How long a lock may be held that does not say it itself: that of the longest compaction.
-const HOLD_MAX: Duration = Duration::from_secs(1_020);
 /// How late the gateway's own watch over its locks may be.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -40,12 +38,15 @@ pub(super) struct Held<'a> {
     lanes: Vec<Run<'a>>,
 }
 
-/// Returns the locks that the live gateway holds, oldest first.
+/// Returns the locks that the live gateway holds too long, oldest first; with the others, where healthy
+/// ones are wanted.
 pub(super) fn held<'a>(context: Context<'a>, rule: &HeldLock, lanes: &Lanes<'a>) -> Vec<Held<'a>> {
     let snapshot = context.snapshot;
     let Some(gateway) = snapshot.gateway.process else { return Vec::new() };
     let mine = snapshot.locks.iter().filter(|lock| is_held_by(context, lock, gateway.id));
-    let mut held: Vec<_> = mine.filter_map(|lock| look(context, rule, lanes, lock)).collect();
+    let looked = mine.filter_map(|lock| look(context, rule, lanes, lock));
+    let is_wanted = |held: &Held<'_>| held.is_overdue() || context.explains_healthy;
+    let mut held: Vec<_> = looked.filter(is_wanted).collect();
     held.sort_by(|a, b| b.age.cmp(&a.age).then_with(|| a.lock.path.cmp(&b.lock.path)));
     held
 }
@@ -58,14 +59,23 @@ fn look<'a>(
 ) -> Option<Held<'a>> {
     let Payload::Claim(claim, _) = lock.payload else { return None };
     let age = context.snapshot.taken_at.since(taken_at(lock));
-    let allowed = claim.max_hold_ms.map_or(HOLD_MAX, Duration::from_millis);
-    let limit = allowed.saturating_add(LATE).max(rule.after);
+    let limit = allowed(context, &claim).saturating_add(LATE).max(rule.after);
     let rows = || context.snapshot.lanes.iter().filter(|lane| lock.guards(lane));
     let lanes = match age >= limit {
         true => one_per_job(rows().filter_map(|lane| lanes.get(&lane.key)).collect()),
         false => Vec::new(),
     };
     Some(Held { lock, claim, age, limit, lanes })
+}
+
+/// Returns how long the gateway means to hold such a lock. Where its version is not known, nothing is
+/// done, and the facts of the oldest are shown.
+fn allowed(context: Context<'_>, claim: &Claim) -> Duration {
+    let gateway = &context.snapshot.gateway;
+    let told = context.snapshot.rpc.answers().and_then(|answers| answers.version);
+    let facts = Capabilities::of(told.or(gateway.version).unwrap_or(Version::OLDEST_TESTED));
+    let unsaid = || facts.holds_within(gateway.configured);
+    claim.max_hold_ms.map_or_else(unsaid, Duration::from_millis)
 }
 
 /// Leaves out the row of one run of a cron job that does not say running where the row of the job

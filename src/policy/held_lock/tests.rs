@@ -3,11 +3,11 @@
 use super::*;
 use crate::model::sample::{GATEWAY, GRACE, ago, gap};
 use crate::model::{
-    Action, History, LaneCall, ProcessId, Rpc, RpcFailure, RpcFault, Rung, Sighting, Snapshot,
-    Source, Transcript,
+    Action, Configured, History, LaneCall, ProcessId, Rpc, RpcFailure, RpcFault, Rung, Sighting,
+    Snapshot, Source, Transcript,
 };
 use crate::policy::run::sample::{
-    BEGAN, KEY, answer, child, disk, held, history, hung, live, says,
+    BEGAN, KEY, answer, child, disk, held, history, hung, live, on, says,
 };
 use crate::policy::settings::{HungLane, Policies, sample as settings};
 
@@ -103,6 +103,25 @@ fn a_lock_has_the_time_that_it_says_itself_and_a_minute() {
     check(touched, "healthy hold too_young");
     let future = |world: &mut Snapshot| claim(world, |claim| claim.created_at = ago(0));
     check(future, "healthy hold too_young");
+}
+
+#[test]
+fn a_gateway_that_compacts_for_less_or_more_holds_its_locks_as_much() {
+    let verdict = |limit: u64, age: u64| {
+        let mut world = world();
+        // Whose own deadlines are shorter.
+        on(&mut world, Version::new(2026, 4, 15));
+        let compaction = Some(Duration::from_secs(limit));
+        world.gateway.configured = Configured { compaction, ..Configured::default() };
+        world.locks = vec![held("s1.jsonl.lock", age)];
+        let short = HeldLock { after: Duration::from_secs(60), ..rule() };
+        line(&judge_all(&world, &history(), &policies(short))[0])
+    };
+    let [young, old] = ["healthy hold too_young", "act held_too_long"];
+    assert_eq!([verdict(300, 479), verdict(300, 480)], [young, old]);
+    // No lock is meant to be held for less than five minutes.
+    assert_eq!([verdict(30, 359), verdict(30, 360)], [young, old]);
+    assert_eq!([verdict(3_600, 3_779), verdict(3_600, 3_780)], [young, old]);
 }
 
 #[test]
@@ -246,10 +265,12 @@ fn of_several_locks_the_oldest_is_the_root_cause_and_goes_first() {
     assert!(verdicts[0].decision.text().ends_with("the oldest of 3 such locks"));
     for verdict in &verdicts {
         assert_eq!(verdict.evidence.0["root_cause"], verdicts[0].subject.id);
-        let named = verdict.evidence.0["cascade"].as_array().unwrap();
-        let blocked: Vec<_> = named.iter().map(|lock| lock["blocks"].as_str().unwrap()).collect();
-        assert_eq!(blocked, ["agent:main:n2", "agent:main:n1", "agent:main:n3"]);
+        assert_eq!(verdict.evidence.0["overdue_locks"], 3);
     }
+    let named = verdicts[0].evidence.0["cascade"].as_array().unwrap();
+    let blocked: Vec<_> = named.iter().map(|lock| lock["blocks"].as_str().unwrap()).collect();
+    assert_eq!(blocked, ["agent:main:n2", "agent:main:n1", "agent:main:n3"]);
+    assert!(!verdicts[1].evidence.0.contains_key("cascade"), "with thousands, n times n names");
 }
 
 #[test]
@@ -275,6 +296,40 @@ fn the_order_of_locks_and_lanes_changes_nothing() {
     answer(&mut turned, |answers| answers.lanes.reverse());
     let judge = |world: &Snapshot| judge_all(world, &history(), &policies(rule()));
     assert_eq!(judge(&world), judge(&turned));
+}
+
+#[test]
+fn one_lane_is_one_line_unless_its_row_says_something_new() {
+    let lines = |world: &Snapshot, policies: &Policies, explains_healthy: bool| {
+        let history = history();
+        let context =
+            Context { snapshot: world, history: &history, explains_healthy, start_grace: GRACE };
+        let verdicts = crate::policy::evaluate(context, policies);
+        let of = |verdict: &Verdict| format!("{}: {}", verdict.policy, line(verdict));
+        verdicts.iter().filter(|verdict| verdict.policy != Policy::DeadLock).map(of).collect()
+    };
+    let mut hung_only = policies(HeldLock { mode: Mode::Off, ..rule() });
+    hung_only.hung_lane = HungLane {
+        mode: Mode::Observe,
+        after: Duration::from_secs(1_800),
+        repair: vec![Rung::Abort],
+        tell: false,
+    };
+    let got: Vec<String> = lines(&world(), &hung_only, false);
+    assert_eq!(got, ["hung_lane: observe no_progress"]);
+    let got: Vec<String> = lines(&world(), &hung_only, true);
+    let quiet = "stale_lane: healthy hold judged_elsewhere";
+    assert_eq!(got, [quiet, "hung_lane: observe no_progress"]);
+    let got: Vec<String> = lines(&world(), &policies(rule()), false);
+    assert_eq!(got, ["held_lock: act held_too_long"]);
+
+    let mut resumed = world();
+    resumed.lanes[0].row.residue = [crate::model::Residue::RestartRecovery].into();
+    let got: Vec<String> = lines(&resumed, &hung_only, false);
+    assert_eq!(got, ["stale_lane: hold restart_recovery", "hung_lane: hold restart_recovery"]);
+    let off = policies(HeldLock { mode: Mode::Off, ..rule() });
+    let got: Vec<String> = lines(&world(), &off, false);
+    assert_eq!(got, ["stale_lane: hold lane_locked"], "nobody else says it");
 }
 
 #[test]

@@ -26,6 +26,7 @@ struct Twist {
     lock: Option<(bool, u64)>,
     tool: Option<(bool, u64)>,
     agent: Option<Option<u64>>,
+    service: bool,
     spawned: Option<bool>,
     blind: Option<Source>,
     rpc: u8,
@@ -62,14 +63,15 @@ prop_compose! {
         lock in prop::option::weighted(0.3, (prop::bool::weighted(0.8), seconds())),
         tool in prop::option::weighted(0.2, (any::<bool>(), 0..80_000_u64)),
         agent in prop::option::weighted(0.3, prop::option::weighted(0.8, seconds())),
+        service in any::<bool>(),
         spawned in prop::option::weighted(0.2, any::<bool>()),
         blind in prop::option::weighted(0.1, source()),
         rpc in 0..12_u8,
         version in version(),
     ) -> Twist {
         Twist {
-            began, transcript, trajectory, event, active, lock, tool, agent, spawned, blind, rpc,
-            version,
+            began, transcript, trajectory, event, active, lock, tool, agent, service, spawned, blind,
+            rpc, version,
         }
     }
 }
@@ -105,6 +107,11 @@ fn world(twist: &Twist) -> Snapshot {
         agent.idle = idle.map(Duration::from_secs);
         agent
     }));
+    if twist.service {
+        let service =
+            crate::model::Child { is_service: true, lane: None, idle: None, ..child(52, 0) };
+        world.children.push(service);
+    }
     if let Some(is_running) = twist.spawned {
         let mut lane = live("agent:main:subagent:x", "s2");
         lane.parent = Some(KEY.into());
@@ -240,6 +247,7 @@ fn both_sides_of_the_property_are_met() {
         lock: None,
         tool: None,
         agent: None,
+        service: true,
         spawned: None,
         blind: None,
         rpc: 9,

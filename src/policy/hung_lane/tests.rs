@@ -233,6 +233,54 @@ fn a_tool_at_work_is_left_alone_however_silent() {
 }
 
 #[test]
+fn a_run_whose_tool_has_just_ended_is_given_time_to_go_on() {
+    let ended = |gone: u64, change: fn(&mut crate::model::Child)| {
+        move |world: &mut Snapshot| {
+            let mut tool = child(50, BEGAN);
+            (tool.is_agent, tool.lane) = (false, None);
+            change(&mut tool);
+            world.ended_tools = vec![crate::model::EndedTool { tool, gone_at: ago(gone) }];
+        }
+    };
+    check(ended(0, |_| {}), "hold tool_ended");
+    check(ended(59, |_| {}), "hold tool_ended");
+    check(ended(60, |_| {}), "act no_progress");
+    check_sqlite(ended(59, |tool| tool.lane = Some(KEY.into())), "hold tool_ended");
+    check(ended(0, |tool| tool.lane = Some("agent:main:other".into())), "act no_progress");
+    // Older than the run; and begun when it had long been silent.
+    check(ended(0, |tool| tool.started_at = ago(BEGAN + 3)), "act no_progress");
+    check(ended(0, |tool| tool.started_at = ago(BEGAN - 60)), "hold tool_ended");
+    check(ended(0, |tool| tool.started_at = ago(BEGAN - 61)), "act no_progress");
+    let two = |world: &mut Snapshot| {
+        ended(200, |_| {})(world);
+        let older = world.ended_tools.clone();
+        ended(1, |_| {})(world);
+        world.ended_tools.splice(0..0, older);
+    };
+    check(two, "hold tool_ended");
+}
+
+#[test]
+fn a_service_of_the_gateway_works_for_no_run_but_what_it_starts_may() {
+    let service = || {
+        let mut service = child(50, 10);
+        (service.is_service, service.lane, service.idle) = (true, None, Some(Duration::ZERO));
+        service
+    };
+    check_sqlite(|world| world.children = vec![service()], "act no_progress");
+    let other = |world: &mut Snapshot| {
+        world.children = vec![crate::model::Child { is_service: false, ..service() }];
+    };
+    check_sqlite(other, "hold child_active");
+    let tool = |world: &mut Snapshot| {
+        let tool = crate::model::Child { id: ProcessId { pid: 51, start_ticks: 9 }, ..service() };
+        let tool = crate::model::Child { is_service: false, is_agent: false, ..tool };
+        world.children = vec![service(), tool];
+    };
+    check_sqlite(tool, "hold tool_running");
+}
+
+#[test]
 fn an_agent_at_work_is_progress_and_so_is_one_that_is_not_known_to_idle() {
     let agent = |idle: Option<u64>| {
         move |world: &mut Snapshot| {
@@ -642,6 +690,7 @@ fn what_the_gateway_still_means_to_do_is_left_to_it() {
     for (residue, want) in [
         (Residue::AbortedLastRun, "hold aborted_last_run"),
         (Residue::RestartRecovery, "hold restart_recovery"),
+        (Residue::RecoveryDelivery, "act no_progress"),
         (Residue::PendingFinalDelivery, "hold pending_delivery"),
         (Residue::QuotaSuspension, "hold quota_suspended"),
     ] {

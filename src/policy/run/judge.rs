@@ -35,6 +35,7 @@ pub(in crate::policy) fn hung(
     residue(run.disk, live)?;
     let quiet = silent(context, run, after)?;
     waits::on_process(context, run, begin.earliest, after)?;
+    waits::on_ended_tool(snapshot, run, begin.earliest, quiet)?;
     waits::on_lane(context, reach, run, begin.earliest)?;
     waits::on_task(context, reach, run)?;
     // A tool is not ended at all; an agent counts as one.
@@ -93,12 +94,14 @@ fn held_by_others(
 
 /// Something that the gateway itself still means to do with the lane.
 fn residue(disk: Option<&Lane>, live: &LiveLane) -> Result<(), HoldReason> {
-    match disk.and_then(|lane| lane.row.residue.iter().min()) {
+    // Where to answer is noted of every run that is on.
+    let is_kept = |residue: &&Residue| **residue != Residue::RecoveryDelivery;
+    match disk.and_then(|lane| lane.row.residue.iter().filter(is_kept).min()) {
         Some(Residue::AbortedLastRun) => return Err(HoldReason::AbortedLastRun),
         Some(Residue::RestartRecovery) => return Err(HoldReason::RestartRecovery),
         Some(Residue::PendingFinalDelivery) => return Err(HoldReason::PendingDelivery),
         Some(Residue::QuotaSuspension) => return Err(HoldReason::QuotaSuspended),
-        None => {}
+        Some(Residue::RecoveryDelivery) | None => {}
     }
     match live {
         LiveLane { aborted_last_run: true, .. } => Err(HoldReason::AbortedLastRun),

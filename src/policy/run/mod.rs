@@ -298,6 +298,7 @@ pub(super) fn agents<'a>(
         Some(lane) => lane == key,
         None => began.is_some_and(|at| child.started_at.plus(STEP) >= at),
     };
-    let children = context.snapshot.children.iter().filter(|child| child.is_agent);
+    let children = context.snapshot.children.iter();
+    let children = children.filter(|child| child.is_agent && !child.is_service);
     children.filter(is_its).filter(move |_| key.is_acp() && !is_told)
 }

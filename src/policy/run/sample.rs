@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::sample::{self, GATEWAY, ago};
 use crate::model::{
-    Answers, Child, Claim, Era, Field, History, Lane, LaneStatus, LiveLane, Lock, Payload,
+    Answers, Child, Claim, Era, Field, History, Lane, LaneStatus, LiveLane, Lock, Lost, Payload,
     ProcessId, Rpc, RunId, Sighting, Snapshot, Transcript, Version,
 };
 
@@ -61,6 +61,7 @@ pub(in crate::policy) fn answers(version: Version, lanes: Vec<LiveLane>) -> Answ
         is_complete: true,
         took: Duration::ZERO,
         event_loop: None,
+        lost: Lost::default(),
     }
 }
 
@@ -112,6 +113,7 @@ pub(in crate::policy) fn child(pid: i32, started_s_ago: u64) -> Child {
         what: "claude".to_owned(),
         lane: Some(KEY.into()),
         is_agent: true,
+        is_service: false,
         idle: Some(Duration::from_secs(started_s_ago)),
     }
 }

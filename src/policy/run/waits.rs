@@ -11,6 +11,9 @@ use crate::policy::Context;
 use crate::policy::clock::STEP;
 use crate::policy::ground::Reach;
 
+/// How long the end of a tool may take to show. Seconds, on a gateway whose event loop is free.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(60);
+
 /// A tool, an agent or another child process that works for the run.
 ///
 /// A tool counts however long it has been silent: a build or a test may say nothing for hours.
@@ -40,6 +43,31 @@ pub(super) fn on_process(
     }
 }
 
+/// A tool that may have been the run's, and ended a moment ago: a gateway under load may take a while
+/// to go on, and until then the run looks as if it had been silent for as long as its tool was.
+///
+/// The start of a tool is an event. One that started long after the last sign of life is another
+/// run's.
+pub(super) fn on_ended_tool(
+    snapshot: &Snapshot,
+    run: &Run<'_>,
+    started_at: UnixMillis,
+    quiet: Duration,
+) -> Result<(), HoldReason> {
+    let since = |at: UnixMillis| snapshot.taken_at.since(at);
+    let is_its = |tool: &Child| {
+        may_be_its(tool, run, started_at) && since(tool.started_at) + TAKEN_UP_WITHIN >= quiet
+    };
+    let ended = snapshot.ended_tools.iter().filter(|ended| is_its(&ended.tool));
+    let last = ended.max_by_key(|ended| (ended.gone_at, ended.tool.id));
+    match last.map(|ended| (ended, TAKEN_UP_WITHIN.saturating_sub(since(ended.gone_at)))) {
+        Some((ended, left)) if !left.is_zero() => {
+            Err(HoldReason::ToolEnded { id: ended.tool.id, left })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns true if there is a child process that may be the run's, at work or not.
 pub(super) fn has_child(snapshot: &Snapshot, run: &Run<'_>, started_at: UnixMillis) -> bool {
     snapshot.children.iter().any(|child| may_be_its(child, run, started_at))
@@ -48,7 +76,7 @@ pub(super) fn has_child(snapshot: &Snapshot, run: &Run<'_>, started_at: UnixMill
 fn may_be_its(child: &Child, run: &Run<'_>, started_at: UnixMillis) -> bool {
     match &child.lane {
         Some(lane) => run.key.covers(lane),
-        None => child.started_at.plus(STEP) >= started_at,
+        None => !child.is_service && child.started_at.plus(STEP) >= started_at,
     }
 }
 

@@ -94,7 +94,9 @@ pub(super) fn residue(lane: &Lane) -> Result<(), HoldReason> {
     match lane.row.residue.iter().min() {
         None => Ok(()),
         Some(Residue::AbortedLastRun) => Err(HoldReason::AbortedLastRun),
-        Some(Residue::RestartRecovery) => Err(HoldReason::RestartRecovery),
+        Some(Residue::RestartRecovery | Residue::RecoveryDelivery) => {
+            Err(HoldReason::RestartRecovery)
+        }
         Some(Residue::PendingFinalDelivery) => Err(HoldReason::PendingDelivery),
         Some(Residue::QuotaSuspension) => Err(HoldReason::QuotaSuspended),
     }

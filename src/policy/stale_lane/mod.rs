@@ -330,6 +330,7 @@ mod tests {
         for (residue, want) in [
             (Residue::AbortedLastRun, "hold aborted_last_run"),
             (Residue::RestartRecovery, "hold restart_recovery"),
+            (Residue::RecoveryDelivery, "hold restart_recovery"),
             (Residue::PendingFinalDelivery, "hold pending_delivery"),
             (Residue::QuotaSuspension, "hold quota_suspended"),
         ] {

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::stage::{GATEWAY, Stage};
 
 /// Longer than any event takes on a busy machine, shorter than the interval of 30 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running daemon and everything it says. Ends with the value.
 pub(super) struct Daemon {

@@ -67,6 +67,7 @@ fn world(lanes: Vec<Lane>, locks: Vec<Lock>) -> Snapshot {
         agents: Vec::new(),
         rpc: Rpc::NotAsked("a test".to_owned()),
         children: Vec::new(),
+        ended_tools: Vec::new(),
         vitals: Vitals::default(),
         log: Vec::new(),
         acp: None,

@@ -148,6 +148,7 @@ const ELSEWHERE: [Elsewhere; 12] = [
             ("duplicate_gateways", "two_gateways_are_named_once_they_stay"),
             ("event_loop_late", "a_busy_event_loop_without_delay_is_at_work"),
             ("is_deaf", "deaf_needs_three_looks_and_its_time"),
+            ("loses_events", "a_gateway_that_keeps_losing_events_is_said_to_and_one_loss_is_not"),
             ("is_down", "a_gateway_that_restarts_in_time_was_never_down"),
             ("is_stopped", "a_stopped_gateway_is_stopped_and_not_deaf"),
             ("memory_grows", "memory_and_zombies_are_said_beyond_their_limits"),

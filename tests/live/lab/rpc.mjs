@@ -77,7 +77,8 @@ export class Client {
 
 async function once(port, token, method, params) {
   const client = await Client.open(port, token);
-  try { return await client.call(method, params); } finally { client.close(); }
+  // A call that is told how long it may wait takes that long by right.
+  try { return await client.call(method, params, 120_000 + (params.timeoutMs ?? 0)); } finally { client.close(); }
 }
 
 async function ready(port, token, seconds) {

@@ -7,20 +7,28 @@ use serde_json::json;
 
 use crate::gateway::Gateway;
 use crate::home::Home;
-use crate::hung::{By, Hung};
+use crate::hung::{By, Hung, Job};
 use crate::matrix::{Matrix, Row};
-use crate::report::{Reason, Report};
+use crate::report::{Reason, Report, Verdict};
 use crate::rpc_matrix::acts;
 use crate::rpc_matrix::versions::{Cure, Facts};
 use crate::wait::{seconds, until};
 use crate::watchdog::Daemon;
 
-pub(super) struct HungLanes([(By, Hung); 3]);
+pub(super) struct HungLanes {
+    listed: Vec<(By, Hung)>,
+    unlisted: Option<Unlisted>,
+}
 
 #[track_caller]
-pub(super) fn begin(home: &Home, gateway: &Gateway) -> HungLanes {
+pub(super) fn begin(home: &Home, gateway: &Gateway, facts: &Facts) -> HungLanes {
     let ways = [(By::Chat, "hung-chat"), (By::Agent, "hung-agent"), (By::Cron, "hung-cron")];
-    HungLanes(ways.map(|(by, name)| (by, Hung::begin(home, gateway, by, name))))
+    let (unlisted, listed): (Vec<_>, Vec<_>) =
+        ways.into_iter().partition(|(by, _)| facts.freed(*by) == Cure::Unlisted);
+    let begin = |(by, name)| (by, Hung::begin(home, gateway, by, name));
+    let listed = listed.into_iter().map(begin).collect();
+    let unlisted = unlisted.first().map(|(_, name)| Unlisted::begin(home, gateway, name));
+    HungLanes { listed, unlisted }
 }
 
 impl HungLanes {
@@ -36,11 +44,14 @@ impl HungLanes {
                 Cure::Nothing => {
                     passes.iter().any(|pass| pass.code("hung_lane", key) == Some("ladder_done"))
                 }
-                Cure::Gateway => {
-                    passes.last().is_some_and(|pass| pass.of("hung_lane", key).is_none())
+                Cure::Gateway | Cure::Unlisted => {
+                    let is_told = |pass: &Report| pass.of("hung_lane", key).is_some();
+                    passes.iter().any(is_told) && passes.last().is_some_and(|pass| !is_told(pass))
                 }
             };
-            self.0.iter().all(|(by, hung)| is_done(*by, &hung.key)).then_some(())
+            let all = self.listed.iter().all(|(by, hung)| is_done(*by, &hung.key));
+            let seen = |unlisted: &Unlisted| passes.iter().any(|pass| unlisted.of(pass).is_some());
+            (all && self.unlisted.as_ref().is_none_or(seen)).then_some(())
         });
     }
 
@@ -60,10 +71,10 @@ impl HungLanes {
         let done_set: BTreeSet<_> = done.iter().copied().collect();
         assert_eq!(done.len(), done_set.len(), "each once: {done:?}");
         assert!(expected.is_subset(&done_set), "{done:?} of {expected:?}");
-        let mine: BTreeSet<_> = self.0.iter().map(|(_, hung)| &*hung.key).collect();
+        let mine: BTreeSet<_> = self.listed.iter().map(|(_, hung)| &*hung.key).collect();
         let acts: BTreeSet<_> = acts(passes).into_iter().collect();
         assert!(acts.is_subset(&mine), "nothing else was touched: {acts:?}");
-        for (by, hung) in &self.0 {
+        for (by, hung) in &self.listed {
             let row = gateway.row(&hung.key);
             let reason = said(passes, &hung.key);
             matrix.add(table_row(*by, facts.freed(*by), &reason.code, row["status"].as_str()));
@@ -76,13 +87,81 @@ impl HungLanes {
             if *by == By::Chat && facts.freed(*by) == Cure::Abort {
                 hung.assert_told(gateway, passes);
             }
-            hung.assert_answers(home, gateway, *by);
+            hung.assert_answers(home, gateway);
         }
+        if let Some(unlisted) = &self.unlisted {
+            match facts.frees_itself() {
+                true => unlisted.assert_ended(gateway, passes, matrix),
+                false => unlisted.assert_left_alone(passes, matrix),
+            }
+        }
+    }
+
+    /// Waits until the gateway itself has ended the run that it does not list.
+    #[track_caller]
+    pub(super) fn wait_for_unlisted(&self, gateway: &Gateway, limit: Duration) {
+        let is_running = |unlisted: &Unlisted| unlisted.0.is_running(gateway);
+        until("the unlisted run has ended", limit, || {
+            (!self.unlisted.as_ref().is_some_and(is_running)).then_some(())
+        });
     }
 
     fn ours(&self, facts: &Facts) -> impl Iterator<Item = &str> {
         let is_ours = |by| matches!(facts.freed(by), Cure::Abort | Cure::Steer);
-        self.0.iter().filter(move |(by, _)| is_ours(*by)).map(|(_, hung)| &*hung.key)
+        self.listed.iter().filter(move |(by, _)| is_ours(*by)).map(|(_, hung)| &*hung.key)
+    }
+}
+
+/// A run of a schedule of which only events tell: 2026.5.7 to 2026.7.1 list its session, and write its
+/// row, when it has ended.
+struct Unlisted(Job);
+
+impl Unlisted {
+    #[track_caller]
+    fn begin(home: &Home, gateway: &Gateway, name: &str) -> Unlisted {
+        home.provider.set_mode("drip");
+        let open = home.provider.open_requests();
+        let job = Job::run(gateway, name);
+        home.provider.wait_for_open(open + 1);
+        assert!(job.is_running(gateway), "it runs");
+        Unlisted(job)
+    }
+
+    fn of<'r>(&self, pass: &'r Report) -> Option<&'r Verdict> {
+        let is_its =
+            |v: &&Verdict| v.policy == "hung_lane" && v.subject.id.starts_with(&self.0.key);
+        pass.verdicts.iter().find(is_its)
+    }
+
+    /// It was reported for as long as it hung, its gateway has ended it, and the next run ends well.
+    #[track_caller]
+    fn assert_ended(&self, gateway: &Gateway, passes: &[Report], matrix: &mut Matrix) {
+        let said =
+            passes.iter().rev().find_map(|pass| self.of(pass)).expect("a word about the job");
+        assert_eq!((&*said.decision, &*said.reason.code), ("hold", "malformed"), "{said:#?}");
+        let ended = self.0.ended(gateway);
+        self.0.assert_runs_again(gateway);
+        matrix.add(Row {
+            fault: By::Cron.fault(),
+            verdict: "`hung_lane`: held, `malformed`".to_owned(),
+            repair: "left to the gateway, which ends it".to_owned(),
+            afterwards: format!("the run ended with `{ended}`; the next run ends well"),
+            lost: "nothing",
+        });
+    }
+
+    /// It is reported for as long as it hangs, and why nothing is done.
+    #[track_caller]
+    fn assert_left_alone(&self, passes: &[Report], matrix: &mut Matrix) {
+        let last = passes.last().and_then(|pass| self.of(pass)).expect("a word about the job");
+        assert_eq!((&*last.decision, &*last.reason.code), ("hold", "malformed"), "{last:#?}");
+        matrix.add(Row {
+            fault: By::Cron.fault(),
+            verdict: "`hung_lane`: held, `malformed`".to_owned(),
+            repair: "none; reported".to_owned(),
+            afterwards: "no session of it is listed while it runs".to_owned(),
+            lost: "nothing",
+        });
     }
 }
 
@@ -107,9 +186,10 @@ impl Hung {
 
     /// The conversation is as it was, the next message is answered, and then it is again.
     #[track_caller]
-    pub(super) fn assert_answers(&self, home: &Home, gateway: &Gateway, by: By) {
+    pub(super) fn assert_answers(&self, home: &Home, gateway: &Gateway) {
         self.before.assert_kept(home, gateway);
-        if by == By::Cron {
+        if let Some(job) = &self.job {
+            job.assert_runs_again(gateway);
             return;
         }
         gateway.turn(&self.key);
@@ -126,11 +206,11 @@ fn table_row(by: By, freed: Cure, code: &str, status: Option<&str>) -> Row {
         Cure::Steer if by == By::Cron => "steer",
         Cure::Steer => "abort (`no-active-run`), then steer",
         Cure::Gateway => "left to the gateway, which ends it",
-        Cure::Nothing => "none; reported",
+        Cure::Nothing | Cure::Unlisted => "none; reported",
     };
     let next = match (by, freed) {
         (_, Cure::Nothing) => "the user is told the restart command",
-        (By::Cron, _) => "the next job runs",
+        (By::Cron, _) => "the next run ends well",
         _ => "the next message is answered",
     };
     Row {

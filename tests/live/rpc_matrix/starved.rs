@@ -54,7 +54,14 @@ impl Starved<'_> {
     #[track_caller]
     pub(super) fn check(self, matrix: &mut Matrix) {
         let Self { home, gateway, slot, before, daemon, limit } = self;
-        until("every lane has ended", limit, || {
+        until("the run that hangs is ended", limit, || {
+            daemon
+                .passes()
+                .iter()
+                .any(|pass| pass.done("hung_lane").contains(&&*slot))
+                .then_some(())
+        });
+        until("every lane has ended", seconds(180), || {
             LANES.iter().all(|key| gateway.row(key)["status"] != "running").then_some(())
         });
         let passes = daemon.stop();

@@ -57,12 +57,16 @@ impl Misled {
     }
 }
 
-/// A stopped gateway accepts connections and says nothing; a daemon says that, and does nothing.
+/// A stopped gateway accepts connections and says nothing; a daemon says that, of the lanes that it sees
+/// on disk or of the process, and does nothing.
 #[track_caller]
 pub(super) fn deaf(gateway: &Gateway, daemon: &Daemon) {
     gateway.process().signal(Signal::STOP);
-    until("the daemon calls it deaf", seconds(60), || {
-        daemon.passes().last().is_some_and(|pass| pass.says("deaf")).then_some(())
+    // It misses two ticks of half a minute, and then the answer to another hello; that its process was
+    // stopped is told after two minutes.
+    let is_told = |pass: &Report| pass.says("deaf") || pass.says("is_stopped");
+    until("the daemon calls it deaf or stopped", seconds(300), || {
+        daemon.passes().last().is_some_and(is_told).then_some(())
     });
     gateway.process().signal(Signal::CONT);
 }

@@ -16,6 +16,8 @@ pub(super) enum Cure {
     Gateway,
     /// Nothing that keeps the conversation.
     Nothing,
+    /// Nothing: the gateway does not list such a run while it goes on.
+    Unlisted,
 }
 
 /// The facts of one version.
@@ -29,6 +31,10 @@ pub(super) struct Facts {
     cron: Cure,
     /// Whether it resumes interrupted sessions one after the other.
     pub(super) starves: bool,
+    /// Whether the tool of one lane may be that of another: its row of a schedule has no start.
+    pub(super) mixes_tools: bool,
+    /// Whether it asks a silent model again after two minutes, however patient its agents are.
+    pub(super) hurries_models: bool,
     /// Whether it asks a provider nothing for ten minutes that says that the quota is used up.
     pub(super) shuns_provider: bool,
 }
@@ -49,6 +55,16 @@ impl Facts {
         }
     }
 
+    /// Whether its gateway ends whatever hangs, before anybody else may.
+    pub(super) fn frees_itself(&self) -> bool {
+        [self.chat, self.agent] == [Cure::Gateway; 2]
+    }
+
+    /// A watchdog that frees whatever it may.
+    pub(super) fn config_for_all(&self) -> String {
+        self.text("enforce", "enforce")
+    }
+
     /// A watchdog that frees every hung lane but these.
     pub(super) fn config(&self, exceptions: &[&str]) -> String {
         let off: String = exceptions.iter().map(|name| exception(name, "off")).collect();
@@ -56,9 +72,22 @@ impl Facts {
         self.text("enforce", "observe") + head + &off
     }
 
-    /// A watchdog that frees the lanes that hold locks.
+    /// A watchdog that frees the lanes that hold locks, but not those that another one frees.
     pub(super) fn config_for_locks(&self) -> String {
-        self.text("off", "enforce")
+        let others = ["hung-*", "cron:*"].map(|name| exception(name, "off")).concat();
+        self.text("off", "enforce") + "overrides:\n" + &others
+    }
+
+    /// How old the lock of a run must be before its gateway has had its turn: at least five minutes, and
+    /// one more.
+    pub(super) fn holds_locks_for(&self) -> Duration {
+        self.own_deadline.max(seconds(300 + 60))
+    }
+
+    /// How long to wait for what is due after `due` of unbroken listening: on a busy machine a daemon
+    /// may lose its gateway, and begin to listen anew.
+    pub(super) fn patience(due: Duration) -> Duration {
+        due * 2 + seconds(240)
     }
 
     /// A watchdog that frees this lane, and no other.
@@ -105,6 +134,8 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Steer,
         cron: Cure::Nothing,
         starves: false,
+        mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -114,6 +145,8 @@ pub(super) const ALL: [Facts; 7] = [
         agent: Cure::Steer,
         cron: Cure::Steer,
         starves: false,
+        mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -121,8 +154,10 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(645),
         chat: Cure::Abort,
         agent: Cure::Abort,
-        cron: Cure::Nothing,
+        cron: Cure::Unlisted,
         starves: false,
+        mixes_tools: false,
+        hurries_models: true,
         shuns_provider: false,
     },
     Facts {
@@ -130,8 +165,10 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Gateway,
         agent: Cure::Gateway,
-        cron: Cure::Gateway,
+        cron: Cure::Unlisted,
         starves: false,
+        mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -139,8 +176,10 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Gateway,
         agent: Cure::Gateway,
-        cron: Cure::Gateway,
+        cron: Cure::Unlisted,
         starves: false,
+        mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -148,8 +187,10 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Gateway,
         agent: Cure::Gateway,
-        cron: Cure::Gateway,
+        cron: Cure::Unlisted,
         starves: false,
+        mixes_tools: false,
+        hurries_models: false,
         shuns_provider: false,
     },
     Facts {
@@ -157,8 +198,10 @@ pub(super) const ALL: [Facts; 7] = [
         own_deadline: seconds(405),
         chat: Cure::Abort,
         agent: Cure::Abort,
-        cron: Cure::Gateway,
+        cron: Cure::Abort,
         starves: true,
+        mixes_tools: true,
+        hurries_models: false,
         shuns_provider: true,
     },
 ];

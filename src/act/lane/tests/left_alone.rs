@@ -97,10 +97,15 @@ fn a_lane_of_a_gateway_that_has_ended_cannot_be_asked_or_cannot_be_seen() {
     #[derive(Debug)]
     struct Deaf;
     impl Speak for Deaf {
-        fn lanes(&self, _: ProcessId) -> Result<Vec<LiveLane>, RpcFailure> {
+        fn lanes(&self, _: ProcessId, _: &dyn Fn() -> bool) -> Result<Vec<LiveLane>, RpcFailure> {
             Err(RpcFailure { fault: RpcFault::Deaf, text: "it says nothing".to_owned() })
         }
-        fn call(&self, _: ProcessId, call: &Call) -> Result<Reply, CallError> {
+        fn call(
+            &self,
+            _: ProcessId,
+            call: &Call,
+            _: &dyn Fn() -> bool,
+        ) -> Result<Reply, CallError> {
             panic!("{call:?} is said to a gateway that does not answer")
         }
     }
@@ -173,16 +178,28 @@ fn a_lane_whose_waiting_messages_an_abort_drops_on_its_version() {
 }
 
 #[test]
+fn a_lane_whose_turn_comes_after_a_stop_was_asked_for() {
+    let world = World::new(hung(), Vec::new());
+    let performed = perform(&world, &abort(), |actuator| actuator.hurry = &|| true);
+    assert_eq!(line(performed), "changed: nothing was said to it: a stop was asked for");
+    assert_eq!(world.calls(), []);
+}
+
+#[test]
 fn a_run_that_another_lane_names_too() {
     #[derive(Debug)]
     struct Two(World, RefCell<u32>);
     impl Speak for Two {
-        fn lanes(&self, process: ProcessId) -> Result<Vec<LiveLane>, RpcFailure> {
-            let mut lanes = self.0.lanes(process)?;
+        fn lanes(
+            &self,
+            process: ProcessId,
+            _: &dyn Fn() -> bool,
+        ) -> Result<Vec<LiveLane>, RpcFailure> {
+            let mut lanes = self.0.lanes(process, &|| false)?;
             lanes.push(LiveLane { key: "agent:main:other".into(), ..lanes[0].clone() });
             Ok(lanes)
         }
-        fn call(&self, _: ProcessId, _: &Call) -> Result<Reply, CallError> {
+        fn call(&self, _: ProcessId, _: &Call, _: &dyn Fn() -> bool) -> Result<Reply, CallError> {
             *self.1.borrow_mut() += 1;
             aborted()
         }

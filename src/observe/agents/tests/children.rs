@@ -83,6 +83,26 @@ fn what_the_gateway_starts_itself_is_a_tool_unless_it_only_carries_others() {
 }
 
 #[test]
+fn only_what_the_gateway_started_itself_is_its_service() {
+    let broker = b"node\0/x/dist/process/spawn-broker/worker.js";
+    let is_service = |parent: i32, exe: &str, cmdline: &[u8], environ: &str| {
+        let stage = stage();
+        stage.process(30, parent, 3_000, exe, cmdline, STATUS);
+        stage.environ(30, environ);
+        children(&stage).iter().find(|child| child.id.pid == 30).map(|child| child.is_service)
+    };
+    assert_eq!(is_service(10, "node", broker, "A=1\0"), Some(true));
+    assert_eq!(is_service(10, "node", broker, "OPENCLAW_SHELL=exec\0"), Some(false));
+    assert_eq!(is_service(10, "sleep", broker, "A=1\0"), Some(false));
+    assert_eq!(is_service(20, "node", broker, "A=1\0"), Some(false));
+    let reader = b"node\0/x/dist/infra/sqlite-readonly-location.worker.js\0session";
+    assert_eq!(is_service(10, "node", reader, "A=1\0"), Some(true));
+    let relay = b"node\0/x/dist/process/supervisor/service-child-relay.js";
+    assert_eq!(is_service(10, "node", relay, "A=1\0"), Some(false));
+    assert!(children(&stage()).iter().all(|child| !child.is_service));
+}
+
+#[test]
 fn an_agent_that_a_tool_started_is_a_part_of_the_tool() {
     let stage = stage();
     stage.process(30, 10, 3_000, "bash", b"bash\0-c\0claude", STATUS);
@@ -154,6 +174,26 @@ fn idle_is_what_did_nothing_between_two_looks_and_now() {
     assert_eq!(idle(again), [Some(0), Some(60)]);
     agents.forget_children();
     assert_eq!(look(&mut agents, later), [Some(0), Some(0)]);
+}
+
+#[test]
+fn a_tool_that_ends_is_told_of_for_a_while_and_an_agent_is_not() {
+    let stage = stage();
+    stage.process(30, 10, 3_000, "sleep", b"sleep\x00600", STATUS);
+    stage.environ(30, "OPENCLAW_SHELL=exec\0");
+    let mut agents = stage.agents();
+    let ended = |agents: &mut Agents, now| -> Vec<_> {
+        stage.with_scene(now, |scene| agents.look_at_children(scene));
+        agents.ended_tools().iter().map(|ended| (ended.tool.id.pid, ended.gone_at)).collect()
+    };
+    let at = |seconds: i64| UnixMillis(NOW.0 + seconds * 1_000);
+    assert_eq!(ended(&mut agents, NOW), []);
+    for pid in [21, 30] {
+        stage.captured.state(pid, 'S', 1, 1_001);
+    }
+    assert_eq!(ended(&mut agents, AFTER), [(30, AFTER)]);
+    assert_eq!(ended(&mut agents, at(60 + 299)), [(30, AFTER)]);
+    assert_eq!(ended(&mut agents, at(60 + 300)), []);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use super::files::is_missing;
+use super::inet_diag::{self, Listener};
 use super::listener::{SOCKET_TABLE_BYTES_MAX, socket_table, sockets};
 
 /// A socket that listens on a port.
@@ -32,6 +33,18 @@ pub(in super::super) fn shares_network(root: &Path, pid: i32) -> bool {
 /// if it had it both times. What cannot be listed is an error.
 pub(in super::super) fn claimants(root: &Path, pid: i32, port: u16) -> io::Result<Vec<Claimant>> {
     let before: BTreeSet<u64> = sockets(root, pid)?.into_keys().collect();
+    let rows = match inet_diag::told(root, pid) {
+        Some(all) => all.into_iter().filter(|row| row.port == port).collect(),
+        None => read(root, pid, port)?,
+    };
+    let after = sockets(root, pid)?;
+    let own = |inode| before.contains(&inode) && after.contains_key(&inode);
+    let claimant =
+        |row: Listener| Claimant { address: row.address, uid: row.uid, is_own: own(row.inode) };
+    Ok(rows.into_iter().map(claimant).collect())
+}
+
+fn read(root: &Path, pid: i32, port: u16) -> io::Result<Vec<Listener>> {
     let mut rows = Vec::new();
     for name in ["net/tcp", "net/tcp6"] {
         match socket_table(root, pid, name) {
@@ -41,11 +54,7 @@ pub(in super::super) fn claimants(root: &Path, pid: i32, port: u16) -> io::Resul
             Err(error) => return Err(error),
         }
     }
-    let after = sockets(root, pid)?;
-    let own = |inode| before.contains(&inode) && after.contains_key(&inode);
-    let claimant =
-        |row: Row| Claimant { address: row.address, uid: row.uid, is_own: own(row.inode) };
-    Ok(rows.into_iter().map(claimant).collect())
+    Ok(rows)
 }
 
 /// Returns true if `pid` has a socket open that listens on `port` and that `other` has, too.
@@ -68,13 +77,7 @@ pub(in super::super) fn shares_listener(
     Ok(ours.keys().any(|inode| others.contains_key(inode)))
 }
 
-struct Row {
-    address: IpAddr,
-    inode: u64,
-    uid: u32,
-}
-
-fn collect(table: impl io::Read, port: u16, rows: &mut Vec<Row>) -> io::Result<()> {
+fn collect(table: impl io::Read, port: u16, rows: &mut Vec<Listener>) -> io::Result<()> {
     let mut table = BufReader::new(table);
     let mut line = Vec::new();
     let mut total = 0;
@@ -93,7 +96,7 @@ fn collect(table: impl io::Read, port: u16, rows: &mut Vec<Row>) -> io::Result<(
 
 /// Returns the socket if the line is that of one that listens on `port`:
 /// `sl local rem st queues timer retransmits uid timeout inode …`.
-fn parse(line: &str, port: u16) -> Option<Row> {
+fn parse(line: &str, port: u16) -> Option<Listener> {
     let mut fields = line.split_ascii_whitespace();
     let (address, digits) = fields.nth(1)?.rsplit_once(':')?;
     if u16::from_str_radix(digits, 16).ok()? != port || fields.nth(1)? != "0A" {
@@ -101,7 +104,7 @@ fn parse(line: &str, port: u16) -> Option<Row> {
     }
     let uid = fields.nth(3)?.parse().ok()?;
     let inode = fields.nth(1)?.parse().ok()?;
-    Some(Row { address: parse_address(address)?, inode, uid })
+    Some(Listener { address: parse_address(address)?, port, uid, inode })
 }
 
 /// Words of 32 bits in the byte order of the host.

@@ -8,6 +8,7 @@ mod facts;
 #[cfg(test)]
 mod facts_live_tests;
 mod files;
+mod inet_diag;
 mod inspection;
 mod link;
 mod listener;

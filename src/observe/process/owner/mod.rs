@@ -91,7 +91,21 @@ impl Table {
     }
 }
 
-/// As [`Table::owns_listener`], with a table of its own that is read for it.
+/// Whether a connection to the port leads to `process`, as far as asking there needs it: as
+/// [`Table::listens_alone`], which reads no table.
+///
+/// # Errors
+///
+/// Returns the reason, for people.
+pub fn listens_alone(root: &Path, process: ProcessId, port: u16) -> Result<(), String> {
+    let found = Table::new(root).listens_alone(process, port)?;
+    if found.is_empty() {
+        return Err(format!("pid {} does not listen on port {port}", process.pid));
+    }
+    Ok(())
+}
+
+/// As [`Table::owns_listener`], with a table of its own that is read for it: before any change.
 ///
 /// # Errors
 ///
