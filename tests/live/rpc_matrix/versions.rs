@@ -14,6 +14,8 @@ pub(super) enum Cure {
     Steer,
     /// The gateway, when its own deadline has passed.
     Gateway,
+    /// `sessions.abort`, which drops what waits behind the run: left to the user, who knows of that.
+    Withheld,
     /// Nothing that keeps the conversation.
     Nothing,
     /// Nothing: the gateway does not list such a run while it goes on.
@@ -152,8 +154,8 @@ pub(super) const ALL: [Facts; 7] = [
     Facts {
         version: "2026.5.7",
         own_deadline: seconds(645),
-        chat: Cure::Abort,
-        agent: Cure::Abort,
+        chat: Cure::Withheld,
+        agent: Cure::Withheld,
         cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
