@@ -62,6 +62,11 @@ impl Facts {
         [self.chat, self.agent] == [Cure::Gateway; 2]
     }
 
+    /// Whether the row of a refused run may stay `running`, although nothing runs.
+    pub(super) fn leaves_row_of_refused(&self) -> bool {
+        self.version == "2026.5.28"
+    }
+
     /// A watchdog that frees whatever it may.
     pub(super) fn config_for_all(&self) -> String {
         self.text("enforce", "enforce")
