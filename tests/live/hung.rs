@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::conversation::Conversation;
 use crate::gateway::{Gateway, uuid_like};
 use crate::home::Home;
-use crate::wait::{seconds, until};
+use crate::wait::{pass_time, seconds, until};
 
 /// How a run is begun.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -177,6 +177,8 @@ fn lane(home: &Home, gateway: &Gateway, method: &str, name: &str) -> (String, Op
 pub(crate) fn delivered_turn(home: &Home, gateway: &Gateway, key: &str) {
     gateway.turn(key);
     if ["2026.5.7", "2026.5.28"].contains(&home.lab.version) {
+        // Neither that it waits nor that it is delivered is noted before the run has ended.
+        pass_time(seconds(5));
         until("the answer is delivered", seconds(30), || {
             home.rows()[key]["pendingFinalDelivery"].is_null().then_some(())
         });
