@@ -95,11 +95,17 @@ fn runs(context: Context<'_>, policies: &Policies, lanes: &Lanes<'_>) -> Vec<Ver
 }
 
 /// Of a lane whose run is told to hang, or to hold its lock for too long, it says nothing new that its row
-/// is left alone because of that run.
+/// is left alone because of that run. While the gateway does not tell, files are all there is to say.
 fn one_line_per_lane(context: Context<'_>, verdicts: &mut Vec<Verdict>) {
     let told = |by: Policy| {
         let of = verdicts.iter().filter(move |verdict| verdict.policy == by && verdict.suspect);
-        of.map(|verdict| verdict.subject.id.clone()).collect::<BTreeSet<_>>()
+        let heard = of.filter(|verdict| {
+            !matches!(
+                verdict.decision,
+                Decision::Hold(HoldReason::RpcNotAsked { .. } | HoldReason::RpcUnavailable { .. })
+            )
+        });
+        heard.map(|verdict| verdict.subject.id.clone()).collect::<BTreeSet<_>>()
     };
     let (hung, held) = (told(Policy::HungLane), told(Policy::HeldLock));
     for verdict in verdicts.iter_mut().filter(|verdict| verdict.policy == Policy::StaleLane) {

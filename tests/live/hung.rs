@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::conversation::Conversation;
 use crate::gateway::{Gateway, uuid_like};
 use crate::home::Home;
-use crate::wait::{seconds, until};
+use crate::wait::{pass_time, seconds, until};
 
 /// How a run is begun.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -166,13 +166,21 @@ fn call(gateway: &Gateway, id: &str) -> Child {
 #[track_caller]
 fn lane(home: &Home, gateway: &Gateway, method: &str, name: &str) -> (String, Option<Job>) {
     let key = format!("agent:main:{name}");
-    gateway.turn(&key);
-    if home.lab.version == "2026.5.7" {
-        // It notes after the answer that this was delivered, but not once the next run has begun.
-        until("the answer is delivered", seconds(30), || {
-            home.rows()[&key]["pendingFinalDelivery"].is_null().then_some(())
-        });
-    }
+    delivered_turn(home, gateway, &key);
     gateway.send(method, &key, "never answered");
     (key, None)
+}
+
+/// One message that is answered, and whose answer is noted as delivered: 2026.5.7 and 2026.5.28 note
+/// that a moment later, but not once the next run has begun.
+#[track_caller]
+pub(crate) fn delivered_turn(home: &Home, gateway: &Gateway, key: &str) {
+    gateway.turn(key);
+    if ["2026.5.7", "2026.5.28"].contains(&home.lab.version) {
+        // Neither that it waits nor that it is delivered is noted before the run has ended.
+        pass_time(seconds(5));
+        until("the answer is delivered", seconds(30), || {
+            home.rows()[key]["pendingFinalDelivery"].is_null().then_some(())
+        });
+    }
 }

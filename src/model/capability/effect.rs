@@ -30,8 +30,8 @@ const RESET_RACES: Version = Version::new(2026, 5, 7);
 /// same session after 7 s, of an `agent` run and of a cron run (measured on 2026.4.15). On 2026.3.24
 /// cron runs were not tried.
 const STEERS: Version = Version::new(2026, 4, 15);
-/// Messages that wait behind a run are dropped by its abort (measured on 2026.7.1); 2026.5.7 to
-/// 2026.6.11 were not tried, and are taken for the same. 2026.4.15 and 2026.9.6 keep them (measured;
+/// Messages that wait behind a run are dropped by its abort (measured on 2026.5.7 and 2026.7.1); those
+/// in between were not tried, and are taken for the same. 2026.4.15 and 2026.9.6 keep them (measured;
 /// 2026.9.6 only if the abort names its run).
 const DROPS_WAITING: std::ops::RangeInclusive<Version> =
     Version::new(2026, 5, 7)..=Version::new(2026, 7, 1);

@@ -26,6 +26,9 @@ const BUFFERED_BYTES_MAX: u64 = 16 << 20;
 /// bound to its own size, and with a buffer of 15 MB the second one stayed resident.
 const BUFFER_BYTES: usize = 33 << 20;
 
+/// Up to this size a buffer may stay: new memory for each of many small stores costs more to get.
+const SMALL_BYTES: u64 = 1 << 20;
+
 /// Largest store that is read at all. One of 150 MB is known.
 const STORE_BYTES_MAX: u64 = 512 << 20;
 
@@ -142,14 +145,15 @@ pub(super) fn look_at_transcripts(lane: &mut Lane) {
 fn read_rows<'a>(file: &File, bytes: u64, rows: Rows<'a>) -> Result<Rows<'a>, String> {
     match bytes {
         0 => Err("0 bytes; the gateway reads it as empty".to_owned()),
-        _ if bytes <= BUFFERED_BYTES_MAX => parse(&read_whole(file)?, rows),
+        _ if bytes <= BUFFERED_BYTES_MAX => parse(&read_whole(file, bytes)?, rows),
         _ if bytes <= STORE_BYTES_MAX => stream(file.take(STORE_BYTES_MAX), rows),
         _ => Err(format!("larger than {} MiB", STORE_BYTES_MAX >> 20)),
     }
 }
 
-fn read_whole(file: &File) -> Result<Vec<u8>, String> {
-    let mut text = Vec::with_capacity(BUFFER_BYTES);
+fn read_whole(file: &File, bytes: u64) -> Result<Vec<u8>, String> {
+    let room = if bytes <= SMALL_BYTES { usize::try_from(bytes) } else { Ok(BUFFER_BYTES) };
+    let mut text = Vec::with_capacity(room.unwrap_or(BUFFER_BYTES));
     let mut bounded = file.take(BUFFERED_BYTES_MAX + 1);
     bounded.read_to_end(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > BUFFERED_BYTES_MAX {
@@ -241,6 +245,17 @@ mod tests {
         assert!(streamed.clone().is_err_and(|why| why.contains(want)), "{shown}: {streamed:?}");
         let read = Folder::holding(bytes).read();
         assert!(read.clone().is_err_and(|why| why.contains(want)), "{shown}: {read:?}");
+    }
+
+    #[test]
+    fn a_large_store_is_read_into_memory_that_goes_back_to_the_system() {
+        for (bytes, is_large) in [(1_u64 << 20, false), ((1 << 20) + 1, true)] {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(bytes).unwrap();
+            let text = read_whole(&file, bytes).unwrap();
+            assert_eq!(text.len() as u64, bytes);
+            assert_eq!(text.capacity() > 32 << 20, is_large, "{bytes} bytes");
+        }
     }
 
     #[test]

@@ -327,6 +327,10 @@ fn one_lane_is_one_line_unless_its_row_says_something_new() {
     resumed.lanes[0].row.residue = [crate::model::Residue::RestartRecovery].into();
     let got: Vec<String> = lines(&resumed, &hung_only, false);
     assert_eq!(got, ["stale_lane: hold restart_recovery", "hung_lane: hold restart_recovery"]);
+    let mut unheard = world();
+    unheard.rpc = Rpc::NotAsked("it is a captured state".to_owned());
+    let got: Vec<String> = lines(&unheard, &policies(rule()), false);
+    assert_eq!(got, ["stale_lane: hold lane_locked", "held_lock: hold rpc_not_asked"]);
     let off = policies(HeldLock { mode: Mode::Off, ..rule() });
     let got: Vec<String> = lines(&world(), &off, false);
     assert_eq!(got, ["stale_lane: hold lane_locked"], "nobody else says it");

@@ -696,6 +696,10 @@ fn what_the_gateway_still_means_to_do_is_left_to_it() {
     ] {
         check(|world| world.lanes[0].row.residue.push(residue), want);
     }
+    let both = |world: &mut Snapshot| {
+        world.lanes[0].row.residue = vec![Residue::RecoveryDelivery, Residue::PendingFinalDelivery];
+    };
+    check(both, "hold pending_delivery");
     let aborted = |world: &mut Snapshot| says(world, |lane| lane.aborted_last_run = true);
     check_sqlite(aborted, "hold aborted_last_run");
     check_sqlite(|world| says(world, |lane| lane.is_tombstoned = true), "hold restart_recovery");

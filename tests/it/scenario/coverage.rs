@@ -95,6 +95,7 @@ const ELSEWHERE: [Elsewhere; 12] = [
             ),
             ("gateway_recovers", "the_gateway_has_its_own_time_first_whatever_is_configured"),
             ("may_compact", "the_gateway_has_its_own_time_first_whatever_is_configured"),
+            ("tool_ended", "a_run_whose_tool_has_just_ended_is_given_time_to_go_on"),
             ("no_progress", "a_run_that_is_alive_and_still_is_ended"),
             ("not_alive", "a_run_must_be_proven_alive"),
             ("rpc_disagrees", "disk_and_gateway_must_mean_the_same_run"),

@@ -9,7 +9,7 @@ use crate::matrix::{Matrix, Row};
 use crate::report::Report;
 use crate::rpc_matrix::versions::Facts;
 use crate::rpc_matrix::{be_patient, busy_rpc, healthy, hung_lanes, quota, silent_tool, unproven};
-use crate::wait::{seconds, until};
+use crate::wait::until;
 use crate::watchdog::Watchdog;
 
 pub(super) fn check(lab: Lab, facts: &Facts) {
@@ -21,7 +21,7 @@ pub(super) fn check(lab: Lab, facts: &Facts) {
     let config = facts.config_for_all();
     let daemon = Watchdog::with(&home, "all", &config).daemon();
 
-    let healthy = healthy::begin(&home, &gateway, facts.own_deadline + seconds(120));
+    let healthy = healthy::begin(&home, &gateway, facts.own_deadline);
     let silent = silent_tool::begin(&home, &gateway);
     let hung = hung_lanes::begin(&home, &gateway, facts);
     let names = ["held-one", "held-two", "held-three"];

@@ -41,6 +41,9 @@ impl HungLanes {
                 Cure::Abort | Cure::Steer => {
                     passes.iter().any(|pass| pass.done("hung_lane").contains(&key))
                 }
+                Cure::Withheld => {
+                    passes.iter().any(|pass| pass.code("hung_lane", key) == Some(WITHHELD))
+                }
                 Cure::Nothing => {
                     passes.iter().any(|pass| pass.code("hung_lane", key) == Some("ladder_done"))
                 }
@@ -82,6 +85,9 @@ impl HungLanes {
                 assert!(reason.text.contains("openclaw gateway restart"), "{reason:?}");
                 hung.before.assert_kept(home, gateway);
                 continue;
+            }
+            if facts.freed(*by) == Cure::Withheld {
+                hung.stop(home, gateway, reason);
             }
             assert!(hung.is_free(home, gateway), "{row}");
             if *by == By::Chat && facts.freed(*by) == Cure::Abort {
@@ -150,14 +156,19 @@ impl Unlisted {
         });
     }
 
-    /// It is reported for as long as it hangs, and why nothing is done.
+    /// Its lock is reported for as long as it hangs: the lane itself only until the next list.
     #[track_caller]
     fn assert_left_alone(&self, passes: &[Report], matrix: &mut Matrix) {
-        let last = passes.last().and_then(|pass| self.of(pass)).expect("a word about the job");
-        assert_eq!((&*last.decision, &*last.reason.code), ("hold", "malformed"), "{last:#?}");
+        let said = passes.iter().rev().find_map(|pass| self.of(pass));
+        let said = said.expect("a word about the job");
+        assert_eq!((&*said.decision, &*said.reason.code), ("hold", "malformed"), "{said:#?}");
+        let session = said.subject.id.rsplit(':').next().expect("a session");
+        let lock = format!("{session}.jsonl.lock");
+        let code = passes.last().and_then(|pass| pass.code("held_lock", &lock));
+        assert_eq!(code, Some("lane_unknown"), "its lock is reported");
         matrix.add(Row {
             fault: By::Cron.fault(),
-            verdict: "`hung_lane`: held, `malformed`".to_owned(),
+            verdict: "`held_lock`: held, `lane_unknown`".to_owned(),
             repair: "none; reported".to_owned(),
             afterwards: "no session of it is listed while it runs".to_owned(),
             lost: "nothing",
@@ -173,7 +184,21 @@ fn said<'p>(passes: &'p [Report], key: &str) -> &'p Reason {
     &done.or_else(|| told().next()).expect("a word about the lane").reason
 }
 
+/// Why a run is not aborted where that drops what waits behind it.
+pub(super) const WITHHELD: &str = "would_lose_waiting";
+
 impl Hung {
+    /// Does what the user is told to do, and it helps.
+    #[track_caller]
+    pub(super) fn stop(&self, home: &Home, gateway: &Gateway, told: &Reason) {
+        assert_eq!(told.code, WITHHELD, "{told:?}");
+        assert!(told.text.contains("/stop in its chat"), "{told:?}");
+        let stop =
+            json!({ "sessionKey": self.key, "message": "/stop", "idempotencyKey": self.key });
+        gateway.call("chat.send", &stop);
+        until("the user has stopped it", seconds(60), || self.is_free(home, gateway).then_some(()));
+    }
+
     /// Who looks at the chat sees what was stopped and why.
     #[track_caller]
     fn assert_told(&self, gateway: &Gateway, passes: &[Report]) {
@@ -206,10 +231,12 @@ fn table_row(by: By, freed: Cure, code: &str, status: Option<&str>) -> Row {
         Cure::Steer if by == By::Cron => "steer",
         Cure::Steer => "abort (`no-active-run`), then steer",
         Cure::Gateway => "left to the gateway, which ends it",
+        Cure::Withheld => "none; the user is told to send `/stop`",
         Cure::Nothing | Cure::Unlisted => "none; reported",
     };
     let next = match (by, freed) {
         (_, Cure::Nothing) => "the user is told the restart command",
+        (_, Cure::Withheld) => "after `/stop` the next message is answered",
         (By::Cron, _) => "the next run ends well",
         _ => "the next message is answered",
     };

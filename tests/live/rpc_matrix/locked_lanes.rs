@@ -10,7 +10,8 @@ use crate::hung::{By, Hung};
 use crate::matrix::{Matrix, Row};
 use crate::report::{Report, Verdict};
 use crate::rpc_matrix::acts;
-use crate::rpc_matrix::versions::Facts;
+use crate::rpc_matrix::hung_lanes::WITHHELD;
+use crate::rpc_matrix::versions::{Cure, Facts};
 use crate::wait::{seconds, until};
 use crate::watchdog::{Daemon, Watchdog};
 
@@ -53,6 +54,9 @@ impl LockedLanes<'_> {
         protected: &Path,
         matrix: &mut Matrix,
     ) {
+        if facts.freed(By::Chat) == Cure::Withheld {
+            return self.check_withheld(home, gateway, matrix);
+        }
         let Self { watchdog, daemon, lanes, locks } = self;
         let oldest = lanes[0].lock(home).display().to_string();
         until("every lock is due", Facts::patience(facts.holds_locks_for()), || {
@@ -83,6 +87,39 @@ impl LockedLanes<'_> {
             verdict: "`held_lock`: `held_too_long`".to_owned(),
             repair: "abort of each, oldest first".to_owned(),
             afterwards: "no lock is left; every lane answers".to_owned(),
+            lost: "nothing",
+        });
+    }
+
+    /// Every lock is named with its lane, none is touched, and what the user is told to do helps.
+    #[track_caller]
+    fn check_withheld(self, home: &Home, gateway: &Gateway, matrix: &mut Matrix) {
+        let Self { daemon, lanes, .. } = self;
+        let said = |pass: &Report, hung: &Hung| {
+            let lock = hung.lock(home).display().to_string();
+            pass.code("held_lock", &lock) == Some(WITHHELD)
+        };
+        until("every lock is reported", Facts::patience(seconds(360)), || {
+            let last = daemon.passes().pop()?;
+            lanes.iter().all(|hung| said(&last, hung)).then_some(())
+        });
+        let passes = daemon.stop();
+        passes.iter().for_each(Report::assert_idle);
+        let last = passes.last().expect("a pass");
+        for hung in &lanes {
+            let lock = hung.lock(home).display().to_string();
+            let verdict = last.of("held_lock", &lock).expect("a word about each lock");
+            lanes
+                .iter()
+                .for_each(|of| assert!(blocked(verdict).contains(&*of.key), "{verdict:#?}"));
+            hung.stop(home, gateway, &verdict.reason);
+            hung.assert_answers(home, gateway);
+        }
+        matrix.add(Row {
+            fault: "three hung runs with their locks (#68823)",
+            verdict: format!("`held_lock`: held, `{WITHHELD}`"),
+            repair: "none; the user is told to send `/stop`".to_owned(),
+            afterwards: "after `/stop` no lock is left; every lane answers".to_owned(),
             lost: "nothing",
         });
     }

@@ -17,7 +17,10 @@ pub(super) fn check(home: &Home, gateway: &Gateway, facts: &Facts, matrix: &mut 
     let ended = gateway.wait_for(&run, seconds(180));
     assert_ne!(ended, "timeout", "a refused run ends");
     let row = until("the row has ended", seconds(30), || {
-        Some(gateway.row(LANE)).filter(|row| row["status"] != "running")
+        Some(gateway.row(LANE)).filter(|row| match facts.leaves_row_of_refused() {
+            true => row["hasActiveRun"] == false,
+            false => row["status"] != "running",
+        })
     });
     assert!(!home.holds_lock(&row), "a refused run lets go of its lock");
     before.assert_kept(home, gateway);

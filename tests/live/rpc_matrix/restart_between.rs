@@ -6,6 +6,7 @@ use crate::gateway::Gateway;
 use crate::home::Home;
 use crate::hung::{By, Hung};
 use crate::report::Report;
+use crate::rpc_matrix::hung_lanes::WITHHELD;
 use crate::rpc_matrix::unproven;
 use crate::rpc_matrix::versions::Facts;
 use crate::wait::{seconds, until};
@@ -40,8 +41,10 @@ impl Between {
     pub(super) fn check(self, home: &Home, gateway: Gateway) {
         let Self { hung, daemon, .. } = self;
         until("one look is over, and one is to come", seconds(240), || {
-            let wants_another =
-                |pass: &Report| pass.code("hung_lane", &hung.key) == Some("not_confirmed");
+            let wants_another = |pass: &Report| {
+                let code = pass.code("hung_lane", &hung.key);
+                matches!(code, Some("not_confirmed" | WITHHELD))
+            };
             daemon.passes().last().is_some_and(wants_another).then_some(())
         });
         unproven::deaf(&gateway, &daemon);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::conversation::Conversation;
 use crate::gateway::Gateway;
 use crate::home::Home;
+use crate::hung;
 use crate::matrix::{Matrix, Row};
 use crate::process::Process;
 use crate::report::Report;
@@ -62,7 +63,7 @@ impl Apart<'_> {
 /// run, which is then left alone, too.
 #[track_caller]
 pub(super) fn begin(home: &Home, gateway: &Gateway) -> SilentTool {
-    gateway.turn(LANE);
+    hung::delivered_turn(home, gateway, LANE);
     let run = gateway.send("chat.send", LANE, &format!("[[say:tool:sleep {LENGTH}]] go"));
     until("the tool runs", seconds(90), || (!tools(home).is_empty()).then_some(()));
     SilentTool { run, before: Conversation::read(home, gateway, LANE) }

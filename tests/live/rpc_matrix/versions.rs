@@ -14,6 +14,8 @@ pub(super) enum Cure {
     Steer,
     /// The gateway, when its own deadline has passed.
     Gateway,
+    /// `sessions.abort`, which drops what waits behind the run: left to the user, who knows of that.
+    Withheld,
     /// Nothing that keeps the conversation.
     Nothing,
     /// Nothing: the gateway does not list such a run while it goes on.
@@ -58,6 +60,11 @@ impl Facts {
     /// Whether its gateway ends whatever hangs, before anybody else may.
     pub(super) fn frees_itself(&self) -> bool {
         [self.chat, self.agent] == [Cure::Gateway; 2]
+    }
+
+    /// Whether the row of a refused run may stay `running`, although nothing runs.
+    pub(super) fn leaves_row_of_refused(&self) -> bool {
+        self.version == "2026.5.28"
     }
 
     /// A watchdog that frees whatever it may.
@@ -152,8 +159,8 @@ pub(super) const ALL: [Facts; 7] = [
     Facts {
         version: "2026.5.7",
         own_deadline: seconds(645),
-        chat: Cure::Abort,
-        agent: Cure::Abort,
+        chat: Cure::Withheld,
+        agent: Cure::Withheld,
         cron: Cure::Unlisted,
         starves: false,
         mixes_tools: false,
