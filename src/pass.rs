@@ -29,6 +29,7 @@ use crate::model::{
     Action, ActionId, Decision, History, Mode, Outcome, Policy, ProcessId, Snapshot, Source,
     Status, Subject, SubjectHistory, UnixMillis, Verdict, span,
 };
+use crate::observe::files::TasksKept;
 use crate::observe::{ObserveError, Observer, Sought};
 use crate::plan;
 use crate::policy::{self, Context};
@@ -387,5 +388,6 @@ fn sought(config: &Config) -> Sought {
         families: policies.orphan_process.families.iter().map(|rule| rule.family.clone()).collect(),
         window: policies.runaway_agent.cpu.map(|limit| limit.over).unwrap_or_default(),
         vitals: policies.gateway_health.mode != Mode::Off,
+        tasks: (policies.zombie_task.mode != Mode::Off).then_some(TasksKept::Notable),
     }
 }

@@ -97,7 +97,7 @@ enum Command {
     Run(run::Run),
     /// Show everything that would be done, and everything that is held and why; change nothing
     Plan(run::Plan),
-    /// Say everything about one lane, lock or process: the evidence, the verdict, the next step
+    /// Say everything about one lane, lock, task or process: the evidence, the verdict, the next step
     Explain(explain::Explain),
     /// Show the gateway, what is held, what was done lately
     Status(status::Status),

@@ -62,7 +62,7 @@ pub use record::{AcpxRecord, RecordMode};
 pub use rpc::{Answers, LiveLane, LiveLanes, Rpc, RpcFailure, RpcFault, RunId, other_lane_of};
 pub use snapshot::{Gap, Snapshot, Source};
 pub(crate) use span::span;
-pub use task::{Delivery, SubagentRun, Task, TaskId, TaskRuntime, TaskStatus};
+pub use task::{ChildRow, Delivery, SubagentRun, Task, TaskId, TaskRuntime, TaskStatus};
 pub use time::UnixMillis;
 pub use verdict::{Decision, Looks, Mode, Policy, Subject, SubjectKind, Verdict};
 pub use version::Version;

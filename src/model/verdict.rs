@@ -24,13 +24,15 @@ pub enum Policy {
     HungLane,
     /// The live gateway holds a transcript lock for too long (#68823).
     HeldLock,
+    /// Background tasks that nothing works on any more, or that are told again and again (#62997).
+    ZombieTask,
     /// The gateway itself is not well.
     GatewayHealth,
 }
 
 impl Policy {
     /// Every policy, in the order of their judgement.
-    pub const ALL: [Policy; 8] = [
+    pub const ALL: [Policy; 9] = [
         Policy::DeadLock,
         Policy::StaleLane,
         Policy::HeldLock,
@@ -38,6 +40,7 @@ impl Policy {
         Policy::OrphanProcess,
         Policy::LeakedProcess,
         Policy::RunawayAgent,
+        Policy::ZombieTask,
         Policy::GatewayHealth,
     ];
 
@@ -52,6 +55,7 @@ impl Policy {
             Policy::RunawayAgent => "runaway_agent",
             Policy::HungLane => "hung_lane",
             Policy::HeldLock => "held_lock",
+            Policy::ZombieTask => "zombie_task",
             Policy::GatewayHealth => "gateway_health",
         }
     }
@@ -86,7 +90,7 @@ pub enum Mode {
 pub struct Subject {
     /// Its kind.
     pub kind: SubjectKind,
-    /// Lane: session key. Lock: path. Process: `pid@start_ticks`. Gateway: what is wrong with it, such
+    /// Lane: session key. Lock: path. Process: `pid@start_ticks`. Task: task id. Gateway: what is wrong with it, such
     /// as `deaf`.
     pub id: String,
 }
@@ -101,6 +105,8 @@ pub enum SubjectKind {
     Lock,
     /// One process, with what is below it.
     Process,
+    /// One background task, with all others of the same run.
+    Task,
     /// The gateway, in one respect.
     Gateway,
 }
@@ -113,6 +119,7 @@ impl SubjectKind {
             SubjectKind::Lane => "lane",
             SubjectKind::Lock => "lock",
             SubjectKind::Process => "process",
+            SubjectKind::Task => "task",
             SubjectKind::Gateway => "gateway",
         }
     }

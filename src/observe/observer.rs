@@ -10,7 +10,9 @@ use thiserror::Error;
 use super::acp::{LeaseReader, RecordReader, WorkspaceReader};
 use super::agents::Agents;
 use super::era::Eras;
-use super::files::{AgentPath, Keep, LockCache, StoreCache, SubagentCache, unlisted_locks};
+use super::files::{
+    AgentPath, Keep, LockCache, StoreCache, SubagentCache, TasksKept, unlisted_locks,
+};
 use super::gateway::{Scene, Sight, VersionProbe, identify};
 use super::holders::Holders;
 use super::host::{self, HostError};
@@ -27,10 +29,12 @@ use crate::model::{
 };
 
 mod access;
+mod background;
 mod evidence;
 mod lane;
 mod processes;
 
+use background::Background;
 pub use lane::LanePlace;
 use processes::Beside;
 
@@ -50,6 +54,7 @@ pub struct Observer {
     table: Table,
     eras: Eras,
     tasks: Kept<BTreeSet<SessionKey>>,
+    background: Background,
     version: VersionProbe,
     stores: StoreCache,
     locks: LockCache,
@@ -87,6 +92,8 @@ pub struct Sought {
     pub vitals: bool,
     /// Whether it is wanted what lives below the gateway.
     pub children: bool,
+    /// Which background tasks are wanted; `None`: none, nor the subagent runs.
+    pub tasks: Option<TasksKept>,
 }
 
 /// Why there is no snapshot at all.
@@ -110,6 +117,7 @@ impl Observer {
             table: Table::new(proc_root),
             eras: Eras::default(),
             tasks: Kept::default(),
+            background: Background::default(),
             version: VersionProbe::default(),
             stores: StoreCache::default(),
             locks: LockCache::default(),
@@ -139,6 +147,7 @@ impl Observer {
         self.start_grace = sought.start_grace;
         self.watch = sought.vitals.then(|| self.watch.take().unwrap_or_default());
         self.seeks_children = sought.children;
+        self.background.want(sought.tasks);
     }
 
     /// Looks closely at the process under this pid too, whatever it is.
@@ -207,6 +216,7 @@ impl Observer {
         let open_subagents = self.open_subagents(&era, &lanes, &mut gaps, now);
         let log = self.log(&host, &sight, (&lanes, &locks), &mut gaps, now);
         let task_lanes = self.task_lanes(&era, &lanes, sight.gateway.status, &mut gaps, now);
+        let background = self.background(&era, sight.maintenance, &mut gaps, now);
         Ok(Snapshot {
             taken_at: now,
             host,
@@ -226,8 +236,9 @@ impl Observer {
             log,
             acp: None,
             records: None,
-            tasks: None,
-            subagents: None,
+            tasks: background.tasks,
+            task_children: background.children,
+            subagents: background.subagents,
             gaps,
         })
     }

@@ -16,6 +16,7 @@ mod process;
 mod run;
 pub mod settings;
 mod stale_lane;
+mod zombie_task;
 
 pub use clock::host_record;
 pub use holder::{Holder, holder};
@@ -65,6 +66,9 @@ pub fn evaluate(context: Context<'_>, policies: &Policies) -> Vec<Verdict> {
     }
     verdicts.extend(runs(context, policies, &lanes));
     verdicts.extend(process::evaluate(context, policies));
+    if policies.zombie_task.mode != Mode::Off {
+        verdicts.extend(zombie_task::evaluate(context, policies.zombie_task));
+    }
     if policies.gateway_health.mode != Mode::Off {
         verdicts.extend(gateway_health::evaluate(context, policies.gateway_health));
     }

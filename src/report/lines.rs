@@ -135,6 +135,7 @@ pub(super) fn calm(verdict: &Verdict) -> Option<&'static str> {
     Some(match (verdict.subject.kind, why) {
         (SubjectKind::Lane | SubjectKind::Lock, _) => HEALTHY,
         (SubjectKind::Gateway, _) => "watched",
+        (SubjectKind::Task, _) => "not over",
         (SubjectKind::Process, HoldReason::PartOfTree { .. }) => SAME_TREE,
         (SubjectKind::Process, HoldReason::ContactKept) => "in use",
         (SubjectKind::Process, HoldReason::OtherStateDir { .. }) => "not ours",
@@ -174,6 +175,12 @@ fn facts(verdict: &Verdict) -> String {
             let mib = verdict.evidence.0.get("resident_mib").and_then(Value::as_u64);
             facts.extend(mib.map(|mib| format!("{mib} MiB")));
             facts.extend(text("session").map(|key| format!("session {key}")));
+        }
+        SubjectKind::Task => {
+            facts.extend(text("label").map(|label| format!("label {label}")));
+            facts.extend(text("child").map(|key| format!("session {key}")));
+            facts.extend(text("began_at").map(|at| format!("began at {at}")));
+            facts.extend(text("disagreement").map(str::to_owned));
         }
         SubjectKind::Gateway => {
             let number = |name: &str| verdict.evidence.0.get(name).and_then(Value::as_u64);

@@ -72,6 +72,7 @@ fn world(lanes: Vec<Lane>, locks: Vec<Lock>) -> Snapshot {
         acp: None,
         records: None,
         tasks: None,
+        task_children: Vec::new(),
         subagents: None,
         gaps: Vec::new(),
     }
