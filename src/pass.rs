@@ -6,6 +6,7 @@
 mod census;
 mod hear;
 mod lane;
+mod purge;
 mod summary;
 mod undo;
 mod words;
@@ -38,6 +39,7 @@ use crate::text::escape;
 
 use census::Again;
 use lane::LaneAgain;
+pub use purge::Purged;
 use summary::report;
 pub use undo::Undone;
 use words::{conclusion, done, intent, log_action, note};
@@ -281,6 +283,7 @@ impl Passes {
             is_alive,
             census: &NoCensus,
             speak: None,
+            stopped: &|| self.observer.stopped(self.clock.now()),
             lanes: &NoLaneCensus,
             hurry: &|| false,
             wait: &std::thread::sleep,

@@ -290,6 +290,12 @@ fn write_once(lines: impl Iterator<Item = String>, out: &mut String) -> std::fmt
     Ok(())
 }
 
+/// Writes the evidence of a verdict.
+pub(super) fn facts(verdict: &crate::model::Verdict, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nevidence")?;
+    verdict.evidence.0.iter().try_for_each(|(name, value)| write_fact(name, value, 2, out))
+}
+
 /// One fact a line; facts that have parts stand above them.
 fn write_fact(name: &str, value: &Value, indent: usize, out: &mut String) -> std::fmt::Result {
     let name = escape(name);

@@ -10,6 +10,7 @@ mod history;
 mod open;
 mod run;
 mod status;
+mod tasks;
 mod undo;
 
 use std::path::PathBuf;
@@ -101,6 +102,8 @@ enum Command {
     Explain(explain::Explain),
     /// Show the gateway, what is held, what was done lately
     Status(status::Status),
+    /// Background tasks: list them, say everything about one, take one out of every place
+    Tasks(tasks::Tasks),
     /// Show what was found and done, from the journal
     History(history::History),
     /// Put back what an action moved or rewrote
@@ -154,6 +157,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Plan(command)) => run::plan(global, command),
         Some(Command::Explain(command)) => explain::explain(global, command),
         Some(Command::Status(command)) => status::status(global, command),
+        Some(Command::Tasks(command)) => tasks::tasks(global, command),
         Some(Command::History(command)) => history::history(global, command),
         Some(Command::Undo(command)) => undo::undo(global, command),
         Some(Command::Pause(command)) => controls::pause(global, command),

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BootId, LaneCall, LockStamp, ProcessId, Row, SessionKey, Transcript, UnixMillis};
+use super::{
+    BootId, LaneCall, LockStamp, ProcessId, Row, SessionKey, TaskPurge, Transcript, UnixMillis,
+};
 
 /// A change to the world, complete: the actuator is left nothing to choose.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,6 +30,8 @@ pub enum Action {
     EndTree(Box<TreeEnd>),
     /// Have the gateway itself repair a lane.
     CallLane(Box<LaneCall>),
+    /// Take a task out of every place that names it, with the gateway stopped.
+    PurgeTask(Box<TaskPurge>),
 }
 
 impl Action {
@@ -39,6 +43,7 @@ impl Action {
             Action::Settle(_) => "settle",
             Action::EndTree(_) => "end_tree",
             Action::CallLane(call) => call.rung.name(),
+            Action::PurgeTask(_) => "purge_task",
         }
     }
 }

@@ -226,6 +226,8 @@ reasons! {
         CannotAsk { fault: &'static str, text: String } => "cannot_ask", "it cannot be asked ({fault}): {text}";
         /// zombie_task: an agent is alive that works for it.
         AgentAlive { id: ProcessId } => "agent_alive", "an agent that works for it is alive, {id}";
+        /// zombie_task: its end is known and told.
+        TaskOver => "task_over", "it is over, and that was told";
         /// zombie_task: nothing works on it, and what helps is for a person to do.
         TaskByHand { proof: ActReason, next: String } => "task_by_hand", "{proof}; {next}";
         /// zombie_task: it ended over and over, and was spawned once at most.

@@ -33,6 +33,7 @@ mod background;
 mod evidence;
 mod lane;
 mod processes;
+mod purge;
 
 use background::Background;
 pub use lane::LanePlace;
@@ -148,6 +149,11 @@ impl Observer {
         self.watch = sought.vitals.then(|| self.watch.take().unwrap_or_default());
         self.seeks_children = sought.children;
         self.background.want(sought.tasks);
+    }
+
+    /// Looks at all background tasks, also those that are over and told.
+    pub fn ask_for_all_tasks(&mut self) {
+        self.background.want(Some(TasksKept::All));
     }
 
     /// Looks closely at the process under this pid too, whatever it is.

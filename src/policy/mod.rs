@@ -99,7 +99,7 @@ fn one_repair_per_lane(verdicts: &mut [Verdict]) {
         let key = match action {
             Action::Settle(edit) => &edit.key,
             Action::CallLane(call) => &call.key,
-            Action::ReleaseLock { .. } | Action::EndTree(_) => continue,
+            Action::ReleaseLock { .. } | Action::EndTree(_) | Action::PurgeTask(_) => continue,
         };
         match repaired.get(key) {
             Some(by) => verdict.decision = Decision::Hold(HoldReason::JudgedElsewhere { by: *by }),

@@ -80,6 +80,7 @@ fn headline(entry: &Entry) -> (String, Tone) {
         Action::ReleaseLock { .. } => ["release", "released"],
         Action::Settle(_) => ["settle", "settled"],
         Action::EndTree(_) => ["end", "ended"],
+        Action::PurgeTask(_) => ["purge", "purged"],
         Action::CallLane(call) => match call.rung {
             Rung::Abort => ["abort the run of", "aborted the run of"],
             Rung::Steer => ["interrupt", "interrupted"],
@@ -135,7 +136,8 @@ pub(super) fn calm(verdict: &Verdict) -> Option<&'static str> {
     Some(match (verdict.subject.kind, why) {
         (SubjectKind::Lane | SubjectKind::Lock, _) => HEALTHY,
         (SubjectKind::Gateway, _) => "watched",
-        (SubjectKind::Task, _) => "not over",
+        (SubjectKind::Task, HoldReason::TaskOver) => "over",
+        (SubjectKind::Task, _) => "left alone",
         (SubjectKind::Process, HoldReason::PartOfTree { .. }) => SAME_TREE,
         (SubjectKind::Process, HoldReason::ContactKept) => "in use",
         (SubjectKind::Process, HoldReason::OtherStateDir { .. }) => "not ours",

@@ -65,7 +65,7 @@ impl Observer {
         });
         let Some(tasks) = tasks else { return Seen::default() };
         let subagents = self.registry(era, &state_dir, gaps, now);
-        let open = tasks.iter().filter(|task| task.is_active());
+        let open = tasks.iter().filter(|task| task.is_active() || wanted == TasksKept::All);
         let children: BTreeSet<_> = open.filter_map(|task| task.child.clone()).collect();
         let children = self.task_children(era, &state_dir, children, gaps, now);
         Seen { tasks: Some(tasks), subagents, children }

@@ -104,6 +104,9 @@ fn over(
             }
             HoldReason::DeliveryUnsettled { ago: snapshot.taken_at.since(since) }
         }
+        (None, None) if context.explains_healthy => {
+            return Some((false, Decision::Hold(HoldReason::TaskOver)));
+        }
         (None, None) => return None,
     };
     let ground = understood(&snapshot.gateway.era).and_then(|()| whatever_repairs(context));
@@ -115,8 +118,7 @@ fn by_hand(snapshot: &Snapshot, family: &Family<'_>) -> String {
     use crate::model::Era;
     match snapshot.gateway.era {
         Era::Files | Era::Hybrid => format!(
-            "nothing repairs it while the gateway runs: stop the gateway and remove {} with all it \
-             names",
+            "nothing repairs it while the gateway runs: stop the gateway, then clawarden tasks purge {}",
             family.id()
         ),
         _ if family.is_subagent() => "no call repairs a subagent's task; until it is gone every \

@@ -343,16 +343,16 @@ fn an_end_that_is_told_again_and_again_is_said_once() {
         with(|s| s.tasks = Some(["a", "b", "c"].map(|run| ended(run, CHILD, delivery)).into()))
     };
     let mut told = three(Delivery::Settled);
-    check(&told, &["!announced_again"]);
+    check(&told, &["!announced_again", "task_over", "task_over"]);
     tasks(&mut told).pop();
-    check(&told, &[]);
+    check(&told, &["task_over", "task_over"]);
     // Without the registry nobody knows what was spawned.
     let mut unknown = three(Delivery::Settled);
     unknown.subagents = None;
-    check(&unknown, &[]);
+    check(&unknown, &["task_over"; 3]);
     // Each of another session: somebody spawns the same thing each day.
     let daily = ["a", "b", "c"].map(|run| ended(run, &format!("{CHILD}{run}"), Delivery::Settled));
-    check(&with(|s| s.tasks = Some(daily.into())), &[]);
+    check(&with(|s| s.tasks = Some(daily.into())), &["task_over"; 3]);
 }
 
 #[test]
@@ -364,8 +364,8 @@ fn an_end_that_was_never_told_is_said_after_a_while() {
     };
     check(&untold(1_799), &["too_young"]);
     check(&untold(1_800), &["!delivery_unsettled"]);
-    check(&with(|s| s.tasks = Some(vec![ended("a", CHILD, Delivery::Settled)])), &[]);
-    check(&with(|s| s.tasks = Some(vec![ended("a", CHILD, Delivery::Unknown)])), &[]);
+    check(&with(|s| s.tasks = Some(vec![ended("a", CHILD, Delivery::Settled)])), &["task_over"]);
+    check(&with(|s| s.tasks = Some(vec![ended("a", CHILD, Delivery::Unknown)])), &["task_over"]);
 }
 
 #[test]

@@ -262,7 +262,9 @@ proptest! {
                     });
                     prop_assert!(!guarded, "{action:?}");
                 }
-                Action::EndTree(_) | Action::CallLane(_) => prop_assert!(false, "{action:?}"),
+                Action::EndTree(_) | Action::CallLane(_) | Action::PurgeTask(_) => {
+                    prop_assert!(false, "{action:?}");
+                }
                 Action::ReleaseLock { path, .. } => {
                     prop_assert!(snapshot.gap_at(Source::Locks, path).is_none());
                     let of_path = |lock: &&Lock| lock.path == *path;
