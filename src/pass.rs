@@ -7,7 +7,9 @@ mod census;
 mod hear;
 mod lane;
 mod purge;
+mod sought;
 mod summary;
+mod tombstone;
 mod undo;
 mod words;
 
@@ -30,8 +32,7 @@ use crate::model::{
     Action, ActionId, Decision, History, Mode, Outcome, Policy, ProcessId, Snapshot, Source,
     Status, Subject, SubjectHistory, UnixMillis, Verdict, span,
 };
-use crate::observe::files::TasksKept;
-use crate::observe::{ObserveError, Observer, Sought};
+use crate::observe::{ObserveError, Observer};
 use crate::plan;
 use crate::policy::{self, Context};
 use crate::report::{Done, Entry, PassReport, Recovered};
@@ -40,6 +41,7 @@ use crate::text::escape;
 use census::Again;
 use lane::LaneAgain;
 pub use purge::Purged;
+use sought::sought;
 use summary::report;
 pub use undo::Undone;
 use words::{conclusion, done, intent, log_action, note};
@@ -164,6 +166,9 @@ impl Passes {
             self.not_up = Some((process.id, now));
         }
         history.not_up = self.not_up;
+        if self.config.policies.tombstone.mode != Mode::Off {
+            history.tombstones = self.journal.tombstones()?;
+        }
         let context = Context {
             snapshot: &snapshot,
             history: &history,
@@ -171,7 +176,8 @@ impl Passes {
             start_grace: self.config.start_grace,
         };
         let verdicts = policy::evaluate(context, &self.config.policies);
-        let acts = verdicts.iter().any(|verdict| matches!(verdict.decision, Decision::Act(..)));
+        let acts =
+            verdicts.iter().any(|of| matches!(of.decision, Decision::Act(..)) && !of.is_record());
         // Off switches are looked at once more under the lock: a `pause` that has returned holds.
         let _lock = if acts && self.reach == Reach::Live {
             let lock = ActionLock::take(&self.dir, ACTION_LOCK_WAIT)?;
@@ -213,8 +219,10 @@ impl Passes {
         pass: Pass<'_>,
     ) -> Result<(Vec<Entry>, History), PassError> {
         let mut entries = Vec::with_capacity(planned.len());
+        let written = self.write_down(&planned, pass.snapshot);
         for verdict in planned {
             let done = match &verdict.decision {
+                Decision::Act(Action::Record(_), _) => written.clone(),
                 Decision::Act(action, _) if !(pass.stop)() => {
                     let done = self.carry_out(&verdict, action, &history, pass)?;
                     history = plan::acted(history, &verdict, done.outcome, pass.snapshot.taken_at);
@@ -299,7 +307,8 @@ impl Passes {
         begun: &BTreeMap<(Policy, Subject), UnixMillis>,
     ) -> Result<(), PassError> {
         self.journal.save_history(history)?;
-        let suspects: Vec<_> = entries.iter().filter(|entry| entry.verdict.suspect).collect();
+        let is_noted = |entry: &&Entry| entry.verdict.suspect && !entry.verdict.is_record();
+        let suspects: Vec<_> = entries.iter().filter(is_noted).collect();
         let notes: Vec<_> = suspects.iter().map(|entry| note(&entry.verdict)).collect();
         // What the log says proves nothing, and so its silence hides nothing.
         let is_seen = snapshot.gaps.iter().all(|gap| gap.source == Source::Log);
@@ -378,19 +387,5 @@ impl Passes {
             }
         }
         Ok(())
-    }
-}
-
-fn sought(config: &Config) -> Sought {
-    let policies = &config.policies;
-    Sought {
-        children: [policies.hung_lane.mode, policies.held_lock.mode]
-            .iter()
-            .any(|mode| *mode != Mode::Off),
-        start_grace: config.start_grace,
-        families: policies.orphan_process.families.iter().map(|rule| rule.family.clone()).collect(),
-        window: policies.runaway_agent.cpu.map(|limit| limit.over).unwrap_or_default(),
-        vitals: policies.gateway_health.mode != Mode::Off,
-        tasks: (policies.zombie_task.mode != Mode::Off).then_some(TasksKept::Notable),
     }
 }

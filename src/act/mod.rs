@@ -167,6 +167,8 @@ impl Actuator<'_> {
             Action::EndTree(end) => end_tree::end(self, id, end),
             Action::CallLane(call) => lane::call(self, id, call),
             Action::PurgeTask(purge) => purge::purge(self, id, purge),
+            // Written by the pass into our own state: there is nothing to act on.
+            Action::Record(_) => Ok(Performed::of(Outcome::WouldDo)),
         }
     }
 }

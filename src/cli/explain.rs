@@ -24,7 +24,8 @@ use process::Asked;
 /// The evidence, the verdict and the next step
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Explain {
-    /// A lane's session key, a lock's path, the end of either, a session id, the id of a task or its
+    /// A lane's session key, a lock's path, the end of either, a session id, the id of a task or a
+    /// backing session or its
     /// beginning, or the pid of any process
     subject: String,
 }
@@ -155,13 +156,15 @@ fn matching<'a>(report: &'a PassReport, sought: &Sought<'_>) -> Vec<&'a Entry> {
     report.entries.iter().filter(names).collect()
 }
 
-/// Whether a text is the end of a lane's key or of a lock's path, or the beginning of a task's id, and
-/// long enough to say which.
+/// Whether a text is the end of a lane's key or of a lock's path, or the beginning of the id of a task
+/// or a backing session, and long enough to say which.
 /// The end of a process would be of its start ticks.
 fn is_end(subject: &Subject, text: &str) -> bool {
     match subject.kind {
         SubjectKind::Lane | SubjectKind::Lock => text.len() >= 4 && subject.id.ends_with(text),
-        SubjectKind::Task => text.len() >= 4 && subject.id.starts_with(text),
+        SubjectKind::Task | SubjectKind::BackingSession => {
+            text.len() >= 4 && subject.id.starts_with(text)
+        }
         SubjectKind::Process | SubjectKind::Gateway => false,
     }
 }

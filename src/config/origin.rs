@@ -150,6 +150,7 @@ policies.gateway_health.mode: observe  # built-in default
 policies.gateway_health.after: 2m  # built-in default
 policies.gateway_health.starts: 3  # built-in default
 policies.gateway_health.zombies: 50  # built-in default
+policies.tombstone.mode: enforce  # built-in default
 overrides[0].match.lane: a  # 1.yaml:5
 overrides[0].stale_lane.after: 3h  # 1.yaml:6
 overrides[1].match.lane: b  # 2.yaml:2

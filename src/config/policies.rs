@@ -13,7 +13,7 @@ use crate::policy::LanePattern;
 use crate::policy::settings::{
     CpuLimit, DeadLock, GatewayHealth, HeldLock, HungLane, HungLaneOverride, LaneRepair,
     LeakedProcess, OrphanProcess, Override, Policies, RunawayAgent, StaleLane, StaleLaneOverride,
-    ZombieTask,
+    Tombstone, ZombieTask,
 };
 
 /// Times are written with their unit.
@@ -31,6 +31,7 @@ pub(super) struct PoliciesSection {
     runaway_agent: RunawayAgentSection,
     zombie_task: ZombieTaskSection,
     gateway_health: GatewayHealthSection,
+    tombstone: TombstoneSection,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +78,12 @@ struct GatewayHealthSection {
     after: Time,
     starts: u32,
     zombies: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TombstoneSection {
+    mode: Mode,
 }
 
 #[derive(Deserialize)]
@@ -163,6 +170,7 @@ impl PoliciesSection {
                 after: self.zombie_task.after.0,
             },
             gateway_health: self.gateway_health.checked(),
+            tombstone: Tombstone { mode: self.tombstone.mode },
             overrides: overrides.into_iter().map(OverrideItem::checked).collect(),
         }
     }

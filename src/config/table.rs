@@ -307,6 +307,16 @@ pub(super) const KEYS: &[Key] = &[
         Some("50"),
         "More children that ended and were not reaped than this are too many.",
     ),
+    section(
+        "policies.tombstone",
+        "To whom the conversations of ACP agents belong, recorded before the gateway forgets it.",
+    ),
+    key(
+        "policies.tombstone.mode",
+        Kind::Choice(MODES),
+        Some("enforce"),
+        "Whether it is recorded: off, observe (report only) or enforce.",
+    ),
     key(
         "overrides",
         Kind::Overrides,

@@ -292,7 +292,7 @@ mod tests {
             "policies: { dead_lock: { mode: off }, zombie_tasks: { mode: off } }",
             "1:39 policies: unknown key `zombie_tasks`, expected one of `stale_lane`, `hung_lane`, \
              `dead_lock`, `held_lock`, `orphan_process`, `leaked_process`, `runaway_agent`, \
-             `zombie_task`, `gateway_health`; did you mean `zombie_task`?",
+             `zombie_task`, `gateway_health`, `tombstone`; did you mean `zombie_task`?",
         );
         check(
             "dead_lock: { mode: off }",

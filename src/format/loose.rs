@@ -9,7 +9,7 @@ use crate::model::{Field, UnixMillis};
 
 /// Longest text that is kept. The gateway's longest, a transcript's path, is below the 4,096
 /// bytes that Linux allows a path.
-const TEXT_BYTES_MAX: usize = 4096;
+pub(super) const TEXT_BYTES_MAX: usize = 4096;
 
 /// A value, as far as any reader here looks at it. Containers are skipped, not kept: no depth
 /// of nesting costs stack.

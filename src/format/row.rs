@@ -6,8 +6,11 @@ use std::path::PathBuf;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::acp::{AcpFields, AcpSeed};
 use super::loose::Loose;
-use crate::model::{Field, LaneStatus, Residue, Row, SessionId, UnixMillis};
+use crate::model::{
+    AcpSession, AgentId, Field, LaneStatus, Residue, Row, SessionId, SessionKey, UnixMillis,
+};
 
 /// Reads one row from its JSON, as it stands in a store.
 ///
@@ -16,10 +19,15 @@ use crate::model::{Field, LaneStatus, Residue, Row, SessionId, UnixMillis};
 /// repeated field the last counts, as in JavaScript.
 #[must_use]
 pub fn read_row(json: &[u8]) -> Option<Row> {
+    row_fields(json).map(RowFields::into_row)
+}
+
+/// Reads the fields of one row from its JSON; `None` as for [`read_row`].
+pub(crate) fn row_fields(json: &[u8]) -> Option<RowFields<'_>> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let fields = RowSeed.deserialize(&mut deserializer).ok()??;
     deserializer.end().ok()?;
-    Some(fields.into_row())
+    Some(fields)
 }
 
 /// The fields of a row, borrowed from the store where possible: most rows are not kept.
@@ -35,12 +43,44 @@ pub(crate) struct RowFields<'de> {
     restart_recovery: bool,
     pending_final_delivery: bool,
     quota_suspension: bool,
+    spawned_by: Option<Cow<'de, str>>,
+    parent: Option<Cow<'de, str>>,
+    acp: Option<Box<AcpFields<'de>>>,
 }
 
 impl RowFields<'_> {
     /// Returns true if a run began and has not been seen to end.
     pub(crate) fn is_running(&self) -> bool {
         self.status == LaneStatus::Running
+    }
+
+    /// Returns true if the gateway keeps something of an ACP agent in it.
+    pub(crate) fn has_acp(&self) -> bool {
+        self.acp.is_some()
+    }
+
+    /// Returns the row as a session that an ACP agent works or worked for, as far as it says itself
+    /// which one it is.
+    pub(crate) fn to_session(
+        &mut self,
+        key: SessionKey,
+        agent: AgentId,
+        store: PathBuf,
+    ) -> AcpSession {
+        let named = |text: &Option<Cow<'_, str>>| text.as_deref().map(SessionKey::from);
+        AcpSession {
+            key,
+            agent,
+            store,
+            session_id: self.session_id.as_deref().map(SessionId::from),
+            status: self.status.clone(),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            updated_at: self.updated_at,
+            spawned_by: named(&self.spawned_by),
+            parent: named(&self.parent),
+            metadata: self.acp.take().map(|fields| fields.into_metadata()),
+        }
     }
 
     /// Returns the row, owned.
@@ -145,6 +185,9 @@ fn read_field<'de, A: MapAccess<'de>>(
         Name::PendingDeliveryText => {
             row.pending_final_delivery |= map.next_value::<Option<IgnoredAny>>()?.is_some();
         }
+        Name::SpawnedBy => row.spawned_by = name_of(map.next_value()?),
+        Name::Parent => row.parent = name_of(map.next_value()?),
+        Name::Acp => row.acp = map.next_value_seed(AcpSeed)?,
         Name::Other => {
             map.next_value::<IgnoredAny>()?;
         }
@@ -160,11 +203,16 @@ fn name_of(value: Loose<'_>) -> Option<Cow<'_, str>> {
 fn status(value: &Loose<'_>) -> LaneStatus {
     match value {
         Loose::Null => LaneStatus::Absent,
-        Loose::Text(text) => match &**text {
-            "running" => LaneStatus::Running,
-            "done" | "failed" | "killed" | "timeout" => LaneStatus::Ended,
-            _ => LaneStatus::Unknown,
-        },
+        Loose::Text(text) => lane_status(text),
+        _ => LaneStatus::Unknown,
+    }
+}
+
+/// Returns the status that the gateway calls so.
+pub(crate) fn lane_status(text: &str) -> LaneStatus {
+    match text {
+        "running" => LaneStatus::Running,
+        "done" | "failed" | "killed" | "timeout" => LaneStatus::Ended,
         _ => LaneStatus::Unknown,
     }
 }
@@ -183,6 +231,9 @@ enum Name {
     /// A field that carries text of a message. JavaScript may have cut it inside a surrogate
     /// pair, which serde_json takes for an error unless it only skips the text.
     PendingDeliveryText,
+    SpawnedBy,
+    Parent,
+    Acp,
     Other,
 }
 
@@ -220,6 +271,9 @@ impl<'de> Visitor<'de> for NameSeed {
             b"abortedLastRun" => Name::AbortedLastRun,
             b"quotaSuspension" => Name::QuotaSuspension,
             b"mainRestartRecovery" => Name::RestartRecovery,
+            b"spawnedBy" => Name::SpawnedBy,
+            b"parentSessionKey" => Name::Parent,
+            b"acp" => Name::Acp,
             _ if name.starts_with(b"restartRecovery") => Name::RestartRecovery,
             _ if name.starts_with(b"pendingFinalDelivery") => pending(name),
             _ => Name::Other,
@@ -249,121 +303,4 @@ fn pending(name: &[u8]) -> Name {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn row(json: &str) -> Row {
-        read_row(json.as_bytes()).unwrap_or_else(|| panic!("no row: {json}"))
-    }
-
-    #[test]
-    fn reads_a_row_of_2026_4_15() {
-        let json = r#"{"sessionId": "26699f40-6bfd-4761-90ee-714c026735f2",
-            "updatedAt": 1795159438750, "skillsSnapshot": {"skills": [{"name": "a"}]},
-            "sessionFile": "/home/user/.openclaw/agents/main/sessions/26699f40.jsonl",
-            "status": "running", "startedAt": 1795159303423, "abortedLastRun": false,
-            "model": "fake-1", "estimatedCostUsd": 0, "endedAt": 1795159424275, "runtimeMs": 12}"#;
-        let want = Row {
-            session_id: Some("26699f40-6bfd-4761-90ee-714c026735f2".into()),
-            status: LaneStatus::Running,
-            started_at: Field::Value(UnixMillis(1_795_159_303_423)),
-            ended_at: Field::Value(UnixMillis(1_795_159_424_275)),
-            updated_at: Field::Value(UnixMillis(1_795_159_438_750)),
-            session_file: Some("/home/user/.openclaw/agents/main/sessions/26699f40.jsonl".into()),
-            residue: vec![],
-        };
-        assert_eq!(row(json), want);
-    }
-
-    #[test]
-    fn reads_the_recovery_mark_of_2026_6_11() {
-        let json = r#"{"restartRecoveryDeliveryRunId": "69dfd275-b020-48aa-a2c1-5aed73d5db81",
-            "abortedLastRun": false, "status": "running", "startedAt": 1795159778039}"#;
-        assert_eq!(row(json).residue, [Residue::RestartRecovery]);
-    }
-
-    #[test]
-    fn a_status_of_another_shape_is_unknown_and_a_missing_one_is_absent() {
-        for (json, want) in [
-            ("{}", LaneStatus::Absent),
-            (r#"{"status":null}"#, LaneStatus::Absent),
-            (r#"{"status":"running"}"#, LaneStatus::Running),
-            (r#"{"status":"done"}"#, LaneStatus::Ended),
-            (r#"{"status":"failed"}"#, LaneStatus::Ended),
-            (r#"{"status":"killed"}"#, LaneStatus::Ended),
-            (r#"{"status":"timeout"}"#, LaneStatus::Ended),
-            (r#"{"status":"RUNNING"}"#, LaneStatus::Unknown),
-            (r#"{"status":""}"#, LaneStatus::Unknown),
-            (r#"{"status":1}"#, LaneStatus::Unknown),
-            (r#"{"status":["running"]}"#, LaneStatus::Unknown),
-        ] {
-            assert_eq!(row(json).status, want, "{json}");
-        }
-    }
-
-    #[test]
-    fn a_time_of_another_shape_is_malformed_not_absent() {
-        for (json, want) in [
-            (r#"{"startedAt":null}"#, Field::Absent),
-            (r#"{"startedAt":-5}"#, Field::Value(UnixMillis(-5))),
-            (r#"{"startedAt":5.0}"#, Field::Value(UnixMillis(5))),
-            (r#"{"startedAt":5.5}"#, Field::Malformed),
-            (r#"{"startedAt":"2026-04-15T10:00:00Z"}"#, Field::Malformed),
-            (r#"{"startedAt":18446744073709551615}"#, Field::Malformed),
-            (r#"{"startedAt":{"ms":[5]}}"#, Field::Malformed),
-            (r#"{"startedAt":true}"#, Field::Malformed),
-        ] {
-            assert_eq!(row(json).started_at, want, "{json}");
-        }
-    }
-
-    #[test]
-    fn residue_is_whatever_the_gateway_may_still_act_on() {
-        for (json, want) in [
-            (r#"{"abortedLastRun":true}"#, &[Residue::AbortedLastRun][..]),
-            (r#"{"abortedLastRun":false}"#, &[]),
-            (r#"{"abortedLastRun":"yes"}"#, &[Residue::AbortedLastRun]),
-            (r#"{"restartRecoveryRuns":[{"runId":"a"}]}"#, &[Residue::RestartRecovery]),
-            (r#"{"restartRecoveryRuns":[]}"#, &[]),
-            (r#"{"restartRecoveryX":null,"restartRecoveryY":false}"#, &[]),
-            (r#"{"mainRestartRecovery":{"cycleId":"a"}}"#, &[Residue::RestartRecovery]),
-            (r#"{"mainRestartRecovery":{}}"#, &[]),
-            (r#"{"mainRestartRecoveryNote":1}"#, &[]),
-            (r#"{"restartRecoveryA":1,"restartRecoveryB":null}"#, &[Residue::RestartRecovery]),
-            (r#"{"pendingFinalDelivery":true}"#, &[Residue::PendingFinalDelivery]),
-            (r#"{"pendingFinalDelivery":false,"pendingFinalDeliveryText":null}"#, &[]),
-            (r#"{"pendingFinalDeliveryText":"cut \ud83d"}"#, &[Residue::PendingFinalDelivery]),
-            (r#"{"quotaSuspension":{"until":5}}"#, &[Residue::QuotaSuspension]),
-            (r#"{"quotaSuspension":null}"#, &[]),
-        ] {
-            assert_eq!(row(json).residue, want, "{json}");
-        }
-    }
-
-    #[test]
-    fn of_a_repeated_field_the_last_counts() {
-        let json = r#"{"status":"running","startedAt":1,"sessionId":"a",
-            "status":"done","startedAt":null,"sessionId":7}"#;
-        assert_eq!(row(json), Row { status: LaneStatus::Ended, ..Row::default() });
-    }
-
-    #[test]
-    fn names_that_are_empty_or_endless_name_nothing() {
-        let long = "a".repeat(5000);
-        let json = format!(r#"{{"sessionId":"{long}","sessionFile":"","status":"{long}"}}"#);
-        assert_eq!(row(&json), Row { status: LaneStatus::Unknown, ..Row::default() });
-    }
-
-    #[test]
-    fn what_is_no_object_is_no_row() {
-        for json in ["", "null", "7", "-7", "7.5", "\"a\"", "[{}]", "true", "{", "{}x"] {
-            assert_eq!(read_row(json.as_bytes()), None, "{json}");
-        }
-    }
-
-    #[test]
-    fn half_an_emoji_in_a_field_or_a_name_that_is_ignored_is_no_error() {
-        assert_eq!(row(r#"{"label":"cut \ud83d","\udc00":1}"#), Row::default());
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! Bytes as text, the ways the protocol spells them.
 
+use crate::format::from_base64url;
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Base64 for URLs, without padding.
@@ -40,23 +42,12 @@ pub(super) fn first_certificate(pem: &str) -> Option<Vec<u8>> {
 
 /// Reads padded or unpadded base64, with white space between.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut group, mut bits) = (0_u32, 0);
-    for character in text.bytes().filter(|c| !c.is_ascii_whitespace() && *c != b'=') {
-        let character = match character {
-            b'+' => b'-',
-            b'/' => b'_',
-            other => other,
-        };
-        let value = ALPHABET.iter().position(|of| *of == character)?;
-        group = (group << 6 | u32::try_from(value).ok()?) & 0xff_ffff;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((group >> bits & 0xff) as u8);
-        }
-    }
-    Some(bytes)
+    let url = text.chars().filter(|c| !c.is_ascii_whitespace() && *c != '=').map(|c| match c {
+        '+' => '-',
+        '/' => '_',
+        other => other,
+    });
+    from_base64url(&url.collect::<String>())
 }
 
 #[cfg(test)]

@@ -69,6 +69,14 @@ pub enum JournalError {
         /// The cause.
         source: rusqlite::Error,
     },
+    /// The second copy of the tombstones could not be read or written.
+    #[error("use `{path}`, the second copy of the tombstones{}", advice(.source.kind()))]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// No such action, or it was pruned.
     #[error("find action {id} in the journal; `clawarden history` lists those it has")]
     NoSuchAction {
@@ -128,6 +136,7 @@ impl JournalError {
             JournalError::Create { .. }
             | JournalError::SetAside { .. }
             | JournalError::Newer { .. }
+            | JournalError::Copy { .. }
             | JournalError::NoSuchAction { .. }
             | JournalError::AlreadyConcluded { .. }
             | JournalError::NotADryRun { .. }

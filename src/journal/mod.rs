@@ -16,10 +16,12 @@
 //! | `ledger` | which processes were seen below a gateway |
 //! | `stored` | what is kept in memory, so that only changes are written |
 //! | `controls` | pause and protect |
+//! | `tombstones`, `copy` | to whom backing sessions belong, twice |
 //! | `retention` | what is forgotten |
 
 mod actions;
 mod controls;
+mod copy;
 mod error;
 mod history;
 mod home;
@@ -31,6 +33,7 @@ mod retention;
 mod row;
 mod schema;
 mod stored;
+mod tombstones;
 mod verdicts;
 
 use std::path::{Path, PathBuf};
@@ -57,6 +60,9 @@ pub struct Journal {
     standing: Option<verdicts::Standing>,
     /// The ledger of one boot as the database has it, once it was read.
     ledger: Option<ledger::Stored>,
+    /// The tombstones as the database has them, once they were read.
+    tombstones: Option<tombstones::Kept>,
+    copy: copy::Copy,
 }
 
 /// Which entries of the journal to list.
@@ -74,7 +80,8 @@ pub struct HistoryFilter {
 
 impl Journal {
     fn new(db: Connection, path: PathBuf) -> Journal {
-        Journal { db, path, stored: None, standing: None, ledger: None }
+        let copy = copy::Copy::beside(&path);
+        Journal { db, path, stored: None, standing: None, ledger: None, tombstones: None, copy }
     }
 
     /// Returns the database file.

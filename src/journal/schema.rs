@@ -6,8 +6,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// Step `n` makes version `n + 1`. Released steps are never edited, only followed by others.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[|tx| tx.execute_batch(VERSION_1), |tx| tx.execute_batch(VERSION_2)];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    |tx| tx.execute_batch(VERSION_1),
+    |tx| tx.execute_batch(VERSION_2),
+    |tx| tx.execute_batch(VERSION_3),
+];
 
 /// The version that this program reads and writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]
@@ -15,6 +18,9 @@ pub(super) const CURRENT: i64 = MIGRATIONS.len() as i64;
 
 /// The first version with a ledger.
 pub(super) const LEDGER: i64 = 2;
+
+/// The first version with tombstones.
+pub(super) const TOMBSTONES: i64 = 3;
 
 /// Numbers of actions are plain facts and no references: `undo_of` still says what was undone
 /// after that action was pruned.
@@ -118,6 +124,28 @@ CREATE TABLE ledger_descents (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Events are a record for ever: even a hand at the database is held off.
+const VERSION_3: &str = "
+CREATE TABLE tombstone_events (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  backing_id TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  facts TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER tombstone_events_stay BEFORE DELETE ON tombstone_events BEGIN
+  SELECT RAISE(ABORT, 'tombstones are append-only');
+END;
+CREATE TRIGGER tombstone_events_stay_as_they_are BEFORE UPDATE ON tombstone_events BEGIN
+  SELECT RAISE(ABORT, 'tombstones are append-only');
+END;
+CREATE TABLE tombstone_sightings (
+  backing_id TEXT PRIMARY KEY,
+  last_seen INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// Returns the version of a database. Zero is a new one.
 pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -166,8 +194,11 @@ mod tests {
 
     /// Every schema as it was released. Never edit one: a change of the schema is a new
     /// migration and a new file here.
-    const RELEASED: [&str; MIGRATIONS.len()] =
-        [include_str!("schema_v1.sql"), include_str!("schema_v2.sql")];
+    const RELEASED: [&str; MIGRATIONS.len()] = [
+        include_str!("schema_v1.sql"),
+        include_str!("schema_v2.sql"),
+        include_str!("schema_v3.sql"),
+    ];
 
     fn statements(db: &Connection) -> Vec<String> {
         let mut rows =

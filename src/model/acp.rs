@@ -1,14 +1,30 @@
 //! Sessions of ACP agents as the gateway's own stores have them: who asked for them, and by which
 //! backing id their agent would find its conversation again.
 
+use std::fmt;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use super::{AgentId, Field, LaneStatus, RecordMode, SessionId, SessionKey, UnixMillis};
 
 /// The id by which an ACP agent finds a conversation again: what `session/load` and
 /// `claude --resume` want. Kept as a name; it grants nothing by itself.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
 pub struct BackingId(pub String);
+
+impl fmt::Display for BackingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for BackingId {
+    fn from(text: &str) -> Self {
+        BackingId(text.to_owned())
+    }
+}
 
 /// One session that an ACP agent works or worked for: a row of a session store, with what the
 /// gateway knows of its agent.
@@ -18,7 +34,8 @@ pub struct AcpSession {
     pub key: SessionKey,
     /// The agent in whose store it is.
     pub agent: AgentId,
-    /// The `sessions.json`, or the database.
+    /// The `sessions.json`, or the database. Of what is known of an agent without its session, the
+    /// database that has it.
     pub store: PathBuf,
     /// `sessionId`.
     pub session_id: Option<SessionId>,
@@ -65,6 +82,10 @@ pub struct AcpMetadata {
     pub record_id: Option<String>,
     /// Whether `identity.state` is `resolved`.
     pub is_resolved: bool,
+    /// Whether the gateway itself still reads it: since 2026.8.1 it is bound to the session's
+    /// `lifecycleRevision`, which any reset changes, and is then dead data ("ACP metadata is
+    /// missing").
+    pub is_current: bool,
     /// `identity.lastUpdatedAt`, else `lastActivityAt`.
     pub updated_at: Option<UnixMillis>,
 }

@@ -1,9 +1,10 @@
 //! What earlier passes saw and did. Goes into a pass and comes out of it as a value.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BootId, Policy, ProcessId, Subject, UnixMillis};
+use super::{BootId, Policy, ProcessId, Subject, Tombstones, UnixMillis};
 
 /// The memory of one state directory. Empty on first start.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -19,6 +20,8 @@ pub struct History {
     /// When a gateway process was last seen alive and not up. A daemon's own memory, not stored:
     /// a slow host may take longer to start its gateway than the grace lasts.
     pub not_up: Option<(ProcessId, UnixMillis)>,
+    /// To whom backing sessions belong. Stored by its own functions.
+    pub tombstones: Arc<Tombstones>,
 }
 
 /// What is remembered of one subject under one policy.

@@ -31,6 +31,7 @@ mod snapshot;
 mod span;
 mod task;
 mod time;
+mod tombstone;
 mod verdict;
 mod version;
 mod vitals;
@@ -66,6 +67,9 @@ pub use snapshot::{Gap, Snapshot, Source};
 pub(crate) use span::span;
 pub use task::{ChildRow, Delivery, SubagentRun, Task, TaskId, TaskRuntime, TaskStatus};
 pub use time::UnixMillis;
+pub use tombstone::{
+    BackingFacts, Tombstone, TombstoneEvent, TombstoneEventKind, TombstoneState, Tombstones,
+};
 pub use verdict::{Decision, Looks, Mode, Policy, Subject, SubjectKind, Verdict};
 pub use version::Version;
 pub use vitals::{Child, EventLoop, LogSign, Vitals};

@@ -78,6 +78,11 @@ reasons! {
         /// leaked_process: its record says closed, and it still hangs on the gateway.
         RecordClosed { ago: Duration }
             => "record_closed", "its session was closed {} ago, and the gateway still keeps it", span(*ago);
+        /// tombstone: a backing session that is not on record.
+        BackingSeen => "backing_seen", "to whom it belongs is not on record yet";
+        /// tombstone: something happened to it.
+        BackingChanged { what: &'static str }
+            => "backing_changed", "what is on record of it is not true any more: {what}";
         /// runaway_agent: too much processor time.
         UsesProcessor { percent: u32, over: Duration }
             => "uses_processor", "it used {percent} % of a processor for {}", span(*over);
@@ -198,6 +203,8 @@ reasons! {
         ToolRunning { id: ProcessId } => "tool_running", "a tool still runs below it, {id}; judged again when that has ended";
         /// It uses processor time, or that is not known yet.
         NotIdle => "not_idle", "it is not known to be idle";
+        /// tombstone: what is known of it is on record.
+        OnRecord { state: &'static str } => "on_record", "to whom it belongs is on record, and it is {state}";
         /// gateway_health: something is, but not for long enough to be said.
         NotForLong { what: &'static str, lasted: Duration, after: Duration }
             => "not_for_long", "{what} for {}; reported after {}", span(*lasted), span(*after);

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{FileStamp, SessionKey, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use super::{BackingId, FileStamp, SessionKey, UnixMillis};
 
 /// One record, schema `acpx.session.v1`: `<workspace>/state/sessions/<encoded id>.json`
 /// (2026.4.15 to 2026.7.1).
@@ -21,7 +23,7 @@ pub struct AcpxRecord {
     /// `name`: the session key.
     pub session_key: SessionKey,
     /// `acp_session_id`, the backing session.
-    pub backing_id: Option<String>,
+    pub backing_id: Option<BackingId>,
     /// What may become of the session.
     pub mode: RecordMode,
     /// `agent_command`.
@@ -39,11 +41,23 @@ pub struct AcpxRecord {
 }
 
 /// What may become of an acpx session.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RecordMode {
     /// One prompt, then done: its id is the session key, `:oneshot:` and a UUID (2026.4.15).
     Oneshot,
     /// Anything else, bound ones among them. The next prompt goes on with its context, so it is
     /// never changed.
     Persistent,
+}
+
+impl RecordMode {
+    /// Returns the name that the gateway uses, too.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            RecordMode::Oneshot => "oneshot",
+            RecordMode::Persistent => "persistent",
+        }
+    }
 }

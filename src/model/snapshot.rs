@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{
     AcpSession, AcpxRecord, Agent, Child, ChildRow, Gateway, Host, Lane, Lock, LogSign, ProcessId,
@@ -52,9 +53,9 @@ pub struct Snapshot {
     pub log: Vec<LogSign>,
     /// Sessions of ACP agents, whatever their status, in order of store and key; `None` if they were
     /// not looked for.
-    pub acp: Option<Vec<AcpSession>>,
+    pub acp: Option<Vec<Arc<AcpSession>>>,
     /// The acpx records of all workspaces, by path; `None` if they were not looked for.
-    pub records: Option<Vec<AcpxRecord>>,
+    pub records: Option<Vec<Arc<AcpxRecord>>>,
     /// Background tasks that are not over, or whose end was not told or told again and again, with
     /// all others of the same run, by id; all tasks, if the observer was told so. `None` if they were
     /// not looked for, or could not be read.
@@ -102,6 +103,8 @@ pub enum Source {
     Leases,
     /// The session records of acpx.
     Records,
+    /// What is known of ACP sessions, beside the session stores.
+    Acp,
     /// The kernel's table of UNIX sockets.
     Sockets,
     /// The gateway's own log.
@@ -123,6 +126,7 @@ impl Source {
             Source::Subagents => "subagents",
             Source::Leases => "leases",
             Source::Records => "records",
+            Source::Acp => "acp_sessions",
             Source::Sockets => "sockets",
             Source::Log => "log",
         }

@@ -28,11 +28,14 @@ pub enum Policy {
     ZombieTask,
     /// The gateway itself is not well.
     GatewayHealth,
+    /// To whom a backing session belongs, before the gateway forgets it (#87599).
+    Tombstone,
 }
 
 impl Policy {
     /// Every policy, in the order of their judgement.
-    pub const ALL: [Policy; 9] = [
+    pub const ALL: [Policy; 10] = [
+        Policy::Tombstone,
         Policy::DeadLock,
         Policy::StaleLane,
         Policy::HeldLock,
@@ -57,6 +60,7 @@ impl Policy {
             Policy::HeldLock => "held_lock",
             Policy::ZombieTask => "zombie_task",
             Policy::GatewayHealth => "gateway_health",
+            Policy::Tombstone => "tombstone",
         }
     }
 
@@ -90,8 +94,8 @@ pub enum Mode {
 pub struct Subject {
     /// Its kind.
     pub kind: SubjectKind,
-    /// Lane: session key. Lock: path. Process: `pid@start_ticks`. Task: task id. Gateway: what is wrong with it, such
-    /// as `deaf`.
+    /// Lane: session key. Lock: path. Process: `pid@start_ticks`. Task: task id. Gateway: what is
+    /// wrong with it, such as `deaf`. Backing session: its id.
     pub id: String,
 }
 
@@ -109,6 +113,8 @@ pub enum SubjectKind {
     Task,
     /// The gateway, in one respect.
     Gateway,
+    /// One conversation of an ACP agent.
+    BackingSession,
 }
 
 impl SubjectKind {
@@ -121,6 +127,7 @@ impl SubjectKind {
             SubjectKind::Process => "process",
             SubjectKind::Task => "task",
             SubjectKind::Gateway => "gateway",
+            SubjectKind::BackingSession => "backing_session",
         }
     }
 }
@@ -150,7 +157,13 @@ impl Verdict {
     /// something of the gateway that has not lasted for long enough to be said.
     #[must_use]
     pub fn is_noted(&self) -> bool {
-        self.suspect || self.policy == Policy::GatewayHealth
+        (self.suspect || self.policy == Policy::GatewayHealth) && !self.is_record()
+    }
+
+    /// Returns true if it is only to be written down, in our own state.
+    #[must_use]
+    pub fn is_record(&self) -> bool {
+        matches!(self.decision, Decision::Act(Action::Record(_), _))
     }
 }
 

@@ -161,7 +161,8 @@ fn modified(path: &Path) -> Option<i128> {
     Some(i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()))
 }
 
-fn agent_folders(state_dir: &Path, gaps: &mut Vec<Gap>) -> Vec<PathBuf> {
+/// Returns the folders of all agents.
+pub(super) fn agent_folders(state_dir: &Path, gaps: &mut Vec<Gap>) -> Vec<PathBuf> {
     let agents = state_dir.join("agents");
     match fs::read_dir(&agents) {
         Ok(entries) => entries

@@ -4,6 +4,7 @@ mod access;
 pub mod acp;
 mod agents;
 mod byte_lock;
+mod columns;
 pub mod era;
 pub mod files;
 pub mod gateway;

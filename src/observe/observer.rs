@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::acp::{LeaseReader, RecordReader, WorkspaceReader};
+use super::acp::{AcpReader, LeaseReader, RecordReader, WorkspaceReader};
 use super::agents::Agents;
 use super::era::Eras;
 use super::files::{
-    AgentPath, Keep, LockCache, StoreCache, SubagentCache, TasksKept, unlisted_locks,
+    AgentPath, Keep, LanesRead, LockCache, StoreCache, SubagentCache, TasksKept, unlisted_locks,
 };
 use super::gateway::{Scene, Sight, VersionProbe, identify};
 use super::holders::Holders;
@@ -29,6 +29,7 @@ use crate::model::{
 };
 
 mod access;
+mod acp;
 mod background;
 mod evidence;
 mod lane;
@@ -50,6 +51,7 @@ pub struct Observer {
     settings: Settings,
     start_grace: Duration,
     seeks_children: bool,
+    seeks_acp: bool,
     keep: Keep,
     env: Variables,
     table: Table,
@@ -66,6 +68,7 @@ pub struct Observer {
     leases: LeaseReader,
     workspaces: WorkspaceReader,
     records: RecordReader,
+    acp: AcpReader,
     watch: Option<Watch>,
     log: LogReader,
     /// Which processes were seen below a gateway. Kept by whoever owns the observer.
@@ -95,6 +98,8 @@ pub struct Sought {
     pub children: bool,
     /// Which background tasks are wanted; `None`: none, nor the subagent runs.
     pub tasks: Option<TasksKept>,
+    /// Whether the sessions of ACP agents are wanted, and the records of acpx although no agent runs.
+    pub acp: bool,
 }
 
 /// Why there is no snapshot at all.
@@ -113,6 +118,7 @@ impl Observer {
             settings: Settings::new(install),
             start_grace: Duration::ZERO,
             seeks_children: false,
+            seeks_acp: false,
             keep: Keep::Running,
             env,
             table: Table::new(proc_root),
@@ -129,6 +135,7 @@ impl Observer {
             leases: LeaseReader::default(),
             workspaces: WorkspaceReader::default(),
             records: RecordReader::default(),
+            acp: AcpReader::default(),
             watch: None,
             log: LogReader::default(),
             ledger: Ledger::default(),
@@ -148,12 +155,9 @@ impl Observer {
         self.start_grace = sought.start_grace;
         self.watch = sought.vitals.then(|| self.watch.take().unwrap_or_default());
         self.seeks_children = sought.children;
+        self.seeks_acp = sought.acp;
+        self.stores.seek_acp(sought.acp);
         self.background.want(sought.tasks);
-    }
-
-    /// Looks at all background tasks, also those that are over and told.
-    pub fn ask_for_all_tasks(&mut self) {
-        self.background.want(Some(TasksKept::All));
     }
 
     /// Looks closely at the process under this pid too, whatever it is.
@@ -202,7 +206,8 @@ impl Observer {
         // From here on, a lock or row that is newer than the process table is one of a process
         // that the table may not know: what is alive is asked of the kernel, not of the table.
         let (folders, folder_gaps) = session_folders(&self.settings.install);
-        let (lanes, lanes_total) = self.lanes(&folders, &folder_gaps, &mut gaps, now, &era);
+        let LanesRead { lanes, total: lanes_total, acp, .. } =
+            self.lanes(&folders, &folder_gaps, &mut gaps, now, &era);
         let locks = self.locks(folders, folder_gaps, &mut gaps, now);
         gaps.extend(unlisted_locks(&lanes, &locks));
         if sight.gateway.status == Status::Down
@@ -218,6 +223,7 @@ impl Observer {
         let process = sight.gateway.process.map(|process| process.id);
         self.renew_ledger(&host, process, is_fresh, now);
         let vitals = self.vitals(&sight, now);
+        let acp = self.acp_sessions(&era, sight.maintenance, acp, &mut gaps, now);
         let agents = self.look_at_agents(&era, &host, &sight, &mut gaps, now);
         let open_subagents = self.open_subagents(&era, &lanes, &mut gaps, now);
         let log = self.log(&host, &sight, (&lanes, &locks), &mut gaps, now);
@@ -240,8 +246,8 @@ impl Observer {
             children: Vec::new(),
             vitals,
             log,
-            acp: None,
-            records: None,
+            acp,
+            records: self.records_read(),
             tasks: background.tasks,
             task_children: background.children,
             subagents: background.subagents,
@@ -277,17 +283,17 @@ impl Observer {
         gaps: &mut Vec<Gap>,
         now: UnixMillis,
         era: &Era,
-    ) -> (Vec<Lane>, usize) {
+    ) -> LanesRead {
         if !matches!(era, Era::Files | Era::Hybrid) {
-            return (Vec::new(), 0);
+            return LanesRead::default();
         }
         let install = &self.settings.install;
         let (found, found_gaps) = stores(install, folders);
         gaps.extend(folder_gaps.iter().cloned().chain(found_gaps));
         let at: Vec<_> = found.into_iter().map(agent_path).collect();
-        let read = self.stores.read_all(&install.state_dir, &at, &self.keep, now);
-        gaps.extend(read.gaps);
-        (read.lanes, read.total)
+        let mut read = self.stores.read_all(&install.state_dir, &at, &self.keep, now);
+        gaps.append(&mut read.gaps);
+        read
     }
 
     fn locks(
@@ -332,25 +338,6 @@ impl Observer {
         open
     }
 
-    /// The task database is asked only while some lane says `running` under a live gateway.
-    fn task_lanes(
-        &mut self,
-        era: &Era,
-        lanes: &[Lane],
-        status: Status,
-        gaps: &mut Vec<Gap>,
-        now: UnixMillis,
-    ) -> Option<BTreeSet<SessionKey>> {
-        if !lanes.iter().any(is_running) || status != Status::Up {
-            return None;
-        }
-        let state_dir = &self.settings.install.state_dir;
-        tasks::active_lanes(era, state_dir, &mut self.tasks, now).unwrap_or_else(|gap| {
-            gaps.push(gap);
-            None
-        })
-    }
-
     /// Returns whether that very process is alive now.
     #[must_use]
     pub fn is_alive(&self, id: ProcessId) -> bool {
@@ -380,11 +367,13 @@ impl Observer {
     }
 
     /// Returns the folders whose changes are worth a look: those of the agents, and all sessions
-    /// folders of the last look.
+    /// folders of the last look; where ACP sessions are sought, those of their records and of the
+    /// database that names them.
     #[must_use]
     pub fn folders(&self) -> Vec<PathBuf> {
         let agents = self.settings.install.state_dir.join("agents");
-        std::iter::once(agents).chain(self.folders.iter().cloned()).collect()
+        let folders = std::iter::once(agents).chain(self.folders.iter().cloned());
+        folders.chain(self.acp_folders()).collect()
     }
 }
 

@@ -30,7 +30,8 @@ pub fn plan(
     verdicts.sort_by(|a, b| order(a).cmp(&order(b)));
     let mut budget = Budget::new(history, limits, now);
     for verdict in &mut verdicts {
-        if !matches!(verdict.decision, Decision::Act(..)) {
+        // What is only written down touches nothing: neither a pause nor a budget holds it.
+        if verdict.is_record() || !matches!(verdict.decision, Decision::Act(..)) {
             continue;
         }
         let veto = veto(verdict, history, limits, confirm, now);

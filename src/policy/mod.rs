@@ -16,6 +16,7 @@ mod process;
 mod run;
 pub mod settings;
 mod stale_lane;
+mod tombstone;
 mod zombie_task;
 
 pub use clock::host_record;
@@ -23,6 +24,7 @@ pub use holder::{Holder, holder};
 pub use pattern::LanePattern;
 pub use process::still_to_end;
 pub use settings::Policies;
+pub use tombstone::backing_ids;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,6 +74,9 @@ pub fn evaluate(context: Context<'_>, policies: &Policies) -> Vec<Verdict> {
     if policies.gateway_health.mode != Mode::Off {
         verdicts.extend(gateway_health::evaluate(context, policies.gateway_health));
     }
+    if policies.tombstone.mode != Mode::Off {
+        verdicts.extend(tombstone::evaluate(context, policies.tombstone.mode));
+    }
     one_repair_per_lane(&mut verdicts);
     verdicts
 }
@@ -99,7 +104,10 @@ fn one_repair_per_lane(verdicts: &mut [Verdict]) {
         let key = match action {
             Action::Settle(edit) => &edit.key,
             Action::CallLane(call) => &call.key,
-            Action::ReleaseLock { .. } | Action::EndTree(_) | Action::PurgeTask(_) => continue,
+            Action::ReleaseLock { .. }
+            | Action::EndTree(_)
+            | Action::PurgeTask(_)
+            | Action::Record(_) => continue,
         };
         match repaired.get(key) {
             Some(by) => verdict.decision = Decision::Hold(HoldReason::JudgedElsewhere { by: *by }),

@@ -27,6 +27,8 @@ pub struct Policies {
     pub zombie_task: ZombieTask,
     /// The gateway itself is not well.
     pub gateway_health: GatewayHealth,
+    /// To whom backing sessions belong.
+    pub tombstone: Tombstone,
     /// Exceptions for some lanes, in the order in which they apply.
     pub overrides: Vec<Override>,
 }
@@ -237,6 +239,13 @@ pub struct GatewayHealth {
     pub zombies: u32,
 }
 
+/// Settings of the policy `tombstone`, which changes nothing but our own state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tombstone {
+    /// Whether it is looked at, and recorded.
+    pub mode: Mode,
+}
+
 /// A bound on processor time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CpuLimit {
@@ -332,6 +341,7 @@ pub(crate) fn sample() -> Policies {
             starts: 3,
             zombies: 50,
         },
+        tombstone: Tombstone { mode: Mode::Enforce },
         overrides: Vec::new(),
     }
 }

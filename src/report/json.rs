@@ -111,5 +111,6 @@ pub(crate) fn action(action: &Action) -> Value {
             "queued": call.queued,
             "tells": call.tell.is_some(),
         }),
+        Action::Record(events) => object!({ "kind": action.kind(), "events": events }),
     }
 }

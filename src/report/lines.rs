@@ -69,7 +69,7 @@ fn logged(verdict: &Verdict) -> impl Iterator<Item = &str> {
 fn can_be_undone(verdict: &Verdict) -> bool {
     match &verdict.decision {
         Decision::Act(Action::EndTree(end), _) => end.record.is_some(),
-        Decision::Act(Action::CallLane(_), _) => false,
+        Decision::Act(Action::CallLane(_) | Action::Record(_), _) => false,
         Decision::Act(..) | Decision::Observe(..) | Decision::Hold(_) => true,
     }
 }
@@ -87,6 +87,7 @@ fn headline(entry: &Entry) -> (String, Tone) {
             Rung::Recover => ["recover", "recovered"],
             Rung::Reset | Rung::New => ["begin anew", "begun anew"],
         },
+        Action::Record(_) => ["record", "recorded"],
     };
     match (&entry.verdict.decision, entry.done.as_ref().map(|done| done.outcome)) {
         (Decision::Hold(why), _) => match (calm(&entry.verdict), why) {
@@ -138,6 +139,7 @@ pub(super) fn calm(verdict: &Verdict) -> Option<&'static str> {
         (SubjectKind::Gateway, _) => "watched",
         (SubjectKind::Task, HoldReason::TaskOver) => "over",
         (SubjectKind::Task, _) => "left alone",
+        (SubjectKind::BackingSession, _) => "on record",
         (SubjectKind::Process, HoldReason::PartOfTree { .. }) => SAME_TREE,
         (SubjectKind::Process, HoldReason::ContactKept) => "in use",
         (SubjectKind::Process, HoldReason::OtherStateDir { .. }) => "not ours",
@@ -183,6 +185,12 @@ fn facts(verdict: &Verdict) -> String {
             facts.extend(text("child").map(|key| format!("session {key}")));
             facts.extend(text("began_at").map(|at| format!("began at {at}")));
             facts.extend(text("disagreement").map(str::to_owned));
+        }
+        SubjectKind::BackingSession => {
+            facts.extend(text("requester").map(|key| format!("asked for by {key}")));
+            facts.extend(text("family").map(|family| format!("{family} agent")));
+            facts.extend(text("cwd").map(|cwd| format!("in {cwd}")));
+            facts.extend(text("state").map(str::to_owned));
         }
         SubjectKind::Gateway => {
             let number = |name: &str| verdict.evidence.0.get(name).and_then(Value::as_u64);

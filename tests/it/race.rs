@@ -42,7 +42,6 @@ fn perform(quarantine: &Path, id: i64, action: &Action) -> Option<Outcome> {
         census: &NoCensus,
         speak: None,
         stopped: &|| Ok(()),
-        stopped: &|| Ok(()),
         lanes: &NoLaneCensus,
         hurry: &|| false,
         wait: &|_| {},

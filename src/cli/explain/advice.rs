@@ -58,6 +58,11 @@ pub(super) fn gateway_repairs(report: &PassReport, entry: &Entry) -> String {
                 .to_owned()
         }
         (Policy::GatewayHealth, _) => "does not watch itself".to_owned(),
+        (Policy::Tombstone, _) => {
+            "keeps this only with the session itself; since 2026.4.29 its maintenance drops it, and \
+             then nobody may resume the conversation"
+                .to_owned()
+        }
     }
 }
 

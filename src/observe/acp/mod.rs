@@ -14,6 +14,7 @@ mod leases;
 mod origin;
 mod record;
 mod records;
+mod sessions;
 pub mod signs;
 mod workspaces;
 
@@ -21,6 +22,7 @@ pub use lease::{Lease, LeaseState, Leases};
 pub use leases::LeaseReader;
 pub use origin::{Origin, mark};
 pub use records::{RecordReader, RecordsRead};
+pub use sessions::AcpReader;
 pub use workspaces::{RecordFolder, WorkspaceReader, Workspaces};
 
 use super::files::PID_MAX;

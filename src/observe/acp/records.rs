@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::glance::{Glance, Held};
 use super::record::{Content, file_name, parse};
 use super::workspaces::{LISTING_LASTS, RecordFolder};
-use crate::model::{AcpxRecord, FileStamp, Gap, Source, UnixMillis};
+use crate::model::{AcpxRecord, BackingId, FileStamp, Gap, Source, UnixMillis};
 use crate::observe::files::{Gated, is_gone, is_settled, oddity, open_regular, stamp};
 
 /// Most records of all folders together. The gateway never removes one.
@@ -248,7 +248,7 @@ impl Name {
             folder_uid,
             record_id: content.record_id,
             session_key: content.session_key,
-            backing_id: content.backing_id,
+            backing_id: content.backing_id.map(BackingId),
             mode: content.mode,
             command: content.command,
             cwd: content.cwd,

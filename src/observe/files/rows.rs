@@ -1,13 +1,15 @@
 //! All rows of a store, of which few are kept.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use crate::format::{RowFields, RowSeed, no_raw_control};
-use crate::model::{Row, SessionKey};
+use crate::model::{AcpSession, Row, SessionKey};
+
+use super::AgentPath;
 
 /// Most rows that are kept of one store. A gateway runs a handful at a time; a store with more
 /// is broken or hostile.
@@ -18,6 +20,10 @@ const KEPT_BYTES_MAX: usize = 8 << 20;
 
 /// Longest session key that is kept. The gateway's have about 100 bytes.
 const KEY_BYTES_MAX: usize = 1024;
+
+/// Most sessions of ACP agents that are kept of one store. The gateway makes one for each run, and
+/// removes them with age.
+const ACP_MAX: usize = 10_000;
 
 /// Which rows of a store become lanes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,11 +60,18 @@ pub(super) struct Rows<'a> {
     places: HashMap<String, usize>,
     bytes: usize,
     key: Vec<u8>,
+    /// The store, where the sessions of ACP agents are wanted, too.
+    seeks_acp: Option<&'a AgentPath>,
+    acp: BTreeMap<SessionKey, AcpSession>,
+    acp_bytes: usize,
+    /// Whether there were more of these than are kept.
+    pub(super) acp_is_cut: bool,
 }
 
 impl<'a> Rows<'a> {
-    /// Makes an empty set that keeps what `keep` says.
-    pub(super) fn new(keep: &'a Keep) -> Rows<'a> {
+    /// Makes an empty set that keeps what `keep` says, and the sessions of ACP agents of the store
+    /// `seeks_acp`.
+    pub(super) fn new(keep: &'a Keep, seeks_acp: Option<&'a AgentPath>) -> Rows<'a> {
         Rows {
             keep,
             total: 0,
@@ -67,7 +80,16 @@ impl<'a> Rows<'a> {
             places: HashMap::new(),
             bytes: 0,
             key: Vec::new(),
+            seeks_acp,
+            acp: BTreeMap::new(),
+            acp_bytes: 0,
+            acp_is_cut: false,
         }
+    }
+
+    /// Returns the sessions of ACP agents, by key.
+    pub(super) fn take_acp(&mut self) -> Vec<Arc<AcpSession>> {
+        std::mem::take(&mut self.acp).into_values().map(Arc::new).collect()
     }
 
     /// Returns the kept rows in order of position. Of a repeated key, the last one.
@@ -76,10 +98,13 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes the entry whose key was just read; `row` is `None` if it is no object.
-    fn take(&mut self, row: Option<RowFields<'_>>) -> Result<(), String> {
+    fn take(&mut self, mut row: Option<RowFields<'_>>) -> Result<(), String> {
         self.total += 1;
         if self.key.len() > KEY_BYTES_MAX {
             return Ok(());
+        }
+        if let Some(at) = self.seeks_acp {
+            self.take_session(row.as_mut(), at);
         }
         let row = row.filter(|row| self.keep.wants(&self.key, row.is_running()));
         if row.is_none() && self.places.is_empty() {
@@ -93,6 +118,26 @@ impl<'a> Rows<'a> {
         }
         let key = key.into_owned();
         row.map_or(Ok(()), |row| self.put(key, row.into_row()))
+    }
+
+    /// Keeps the session if an ACP agent works or worked for it.
+    fn take_session(&mut self, row: Option<&mut RowFields<'_>>, at: &AgentPath) {
+        let row = row.filter(|row| row.has_acp() || is_acp(&self.key));
+        if row.is_none() && self.acp.is_empty() {
+            return;
+        }
+        let key = SessionKey(String::from_utf8_lossy(&self.key).into_owned());
+        let earlier = self.acp.remove(&key);
+        self.acp_bytes -= earlier.as_ref().map_or(0, text_bytes);
+        let Some(row) = row else { return };
+        let session = row.to_session(key.clone(), at.agent.clone(), at.path.clone());
+        self.acp_bytes += text_bytes(&session);
+        if self.acp.len() >= ACP_MAX || self.acp_bytes > KEPT_BYTES_MAX {
+            self.acp_bytes -= text_bytes(&session);
+            self.acp_is_cut = true;
+            return;
+        }
+        self.acp.insert(key, session);
     }
 
     fn put(&mut self, key: String, row: Row) -> Result<(), String> {
@@ -118,6 +163,22 @@ impl<'a> Rows<'a> {
         }
         format!("{what} with more than {} MiB of names", KEPT_BYTES_MAX >> 20)
     }
+}
+
+/// Whether a key is `agent:<id>:acp:…`.
+fn is_acp(key: &[u8]) -> bool {
+    key.splitn(3, |byte| *byte == b':').nth(2).is_some_and(|rest| rest.starts_with(b"acp:"))
+}
+
+/// The texts of a session that can be long.
+fn text_bytes(session: &AcpSession) -> usize {
+    let keys = [Some(&session.key), session.spawned_by.as_ref(), session.parent.as_ref()];
+    let metadata = session.metadata.as_ref().map_or(0, |metadata| {
+        let ids: usize = metadata.backing_ids.iter().map(|id| id.0.len()).sum();
+        let cwd = metadata.cwd.as_ref().map_or(0, |cwd| cwd.as_os_str().len());
+        ids + cwd + metadata.family.len() + metadata.state.len()
+    });
+    keys.into_iter().flatten().map(|key| key.0.len()).sum::<usize>() + metadata
 }
 
 impl<'de> DeserializeSeed<'de> for &mut Rows<'_> {
@@ -184,7 +245,7 @@ mod tests {
     use super::*;
 
     fn keys(json: &str, keep: &Keep) -> (Vec<String>, usize) {
-        let mut rows = Rows::new(keep);
+        let mut rows = Rows::new(keep, None);
         let mut deserializer = serde_json::Deserializer::from_str(json);
         rows.deserialize(&mut deserializer).unwrap();
         let total = rows.total;
@@ -253,7 +314,7 @@ mod tests {
         {
             let rows: Vec<_> = (0..count).map(|n| format!("\"{n}\"{row}")).collect();
             let json = format!("{{{}}}", rows.join(","));
-            let mut rows = Rows::new(&Keep::Running);
+            let mut rows = Rows::new(&Keep::Running, None);
             let result = rows.deserialize(&mut serde_json::Deserializer::from_str(&json));
             assert_eq!(result.is_ok(), want.is_none());
             assert_eq!(rows.too_much.as_deref(), want);
@@ -266,9 +327,34 @@ mod tests {
         let row = format!(r#":{{"status":"running","sessionFile":"{file}"}}"#);
         let rows: Vec<_> = (0..2500).map(|n| format!("\"{n}\"{row}")).collect();
         let json = format!("{{{}}}", rows.join(","));
-        let mut rows = Rows::new(&Keep::Running);
+        let mut rows = Rows::new(&Keep::Running, None);
         assert!(rows.deserialize(&mut serde_json::Deserializer::from_str(&json)).is_err());
         let why = "running rows with more than 8 MiB of names";
         assert_eq!(rows.too_much.as_deref(), Some(why));
+    }
+
+    #[test]
+    fn sessions_of_acp_agents_are_kept_whatever_their_status_and_only_if_sought() {
+        let json = r#"{"agent:a:acp:2":{"status":"done"},"agent:a:main":{"acp":{},"spawnedBy":"p"},
+            "agent:a:telegram:acp:1":{},"agent:a:acp:1":{},"agent:a:acp:1":7,"acp:x":{}}"#;
+        let at = AgentPath { path: "/s".into(), agent: "a".into() };
+        for (sought, want) in [(None, vec![]), (Some(&at), vec!["agent:a:acp:2", "agent:a:main"])] {
+            let mut rows = Rows::new(&Keep::Running, sought);
+            rows.deserialize(&mut serde_json::Deserializer::from_str(json)).unwrap();
+            let sessions = rows.take_acp();
+            let keys: Vec<_> = sessions.iter().map(|session| session.key.0.as_str()).collect();
+            assert_eq!(keys, want);
+        }
+    }
+
+    #[test]
+    fn more_sessions_of_acp_agents_than_any_gateway_has_are_cut_and_cost_no_lane() {
+        let rows: Vec<_> = (0..=ACP_MAX).map(|n| format!("\"agent:a:acp:{n}\":{{}}")).collect();
+        let json = format!("{{{},\"z\":{{\"status\":\"running\"}}}}", rows.join(","));
+        let at = AgentPath { path: "/s".into(), agent: "a".into() };
+        let mut set = Rows::new(&Keep::Running, Some(&at));
+        set.deserialize(&mut serde_json::Deserializer::from_str(&json)).unwrap();
+        assert_eq!((set.take_acp().len(), set.acp_is_cut), (ACP_MAX, true));
+        assert_eq!(set.into_kept().count(), 1);
     }
 }

@@ -13,7 +13,9 @@ use super::guard::Guard;
 use super::open::{Opened, modified_at, open_below, stamp};
 use super::rows::{Keep, Rows};
 use super::{AgentPath, gap, trajectory_of, transcript_of};
-use crate::model::{FileStamp, Gap, Lane, Row, SessionKey, Source, Store, StoreFacts, Transcript};
+use crate::model::{
+    AcpSession, FileStamp, Gap, Lane, Row, SessionKey, Source, Store, StoreFacts, Transcript,
+};
 
 /// Largest store that is read into memory: 15 MB with 10,000 rows is the largest usual one, and
 /// a parser over bytes is four times as fast as one over a stream.
@@ -34,6 +36,10 @@ pub struct StoreRead {
     pub lanes: Vec<Lane>,
     /// How many rows the store has. A repeated key counts each time.
     pub total: usize,
+    /// The sessions of ACP agents, by key, if they were asked for.
+    pub acp: Vec<Arc<AcpSession>>,
+    /// Whether there are more of these than are kept.
+    pub acp_is_cut: bool,
     /// The incarnation of the file that was read.
     pub stamp: FileStamp,
 }
@@ -51,7 +57,7 @@ pub struct StoreRead {
 /// than 20,000 rows to keep, or leads out of the state directory. The gateway itself reads such
 /// a store as empty and writes over it, so this must never look like "no sessions".
 pub fn read_store(root: &Path, at: &AgentPath, keep: &Keep) -> Result<Option<StoreRead>, Gap> {
-    read(root, at, keep).map_err(|refusal| gap(Source::Sessions, &at.path, refusal.reason))
+    read(root, at, keep, false).map_err(|refusal| gap(Source::Sessions, &at.path, refusal.reason))
 }
 
 /// Why a store was not read.
@@ -63,9 +69,14 @@ pub(super) struct Refusal {
     pub(super) stamp: Option<FileStamp>,
 }
 
-/// Reads a store like [`read_store`].
-pub(super) fn read(root: &Path, at: &AgentPath, keep: &Keep) -> Result<Option<StoreRead>, Refusal> {
-    twice(|| attempt(root, at, keep))
+/// Reads a store like [`read_store`], and the sessions of ACP agents if it `seeks_acp`.
+pub(super) fn read(
+    root: &Path,
+    at: &AgentPath,
+    keep: &Keep,
+    seeks_acp: bool,
+) -> Result<Option<StoreRead>, Refusal> {
+    twice(|| attempt(root, at, keep, seeks_acp))
 }
 
 /// Tries again if it was the content that was refused: half of a write may be whole by now.
@@ -76,18 +87,25 @@ fn twice<T>(mut attempt: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusa
     }
 }
 
-fn attempt(root: &Path, at: &AgentPath, keep: &Keep) -> Result<Option<StoreRead>, Refusal> {
+fn attempt(
+    root: &Path,
+    at: &AgentPath,
+    keep: &Keep,
+    seeks_acp: bool,
+) -> Result<Option<StoreRead>, Refusal> {
     let outside = |reason| Refusal { reason, stamp: None };
     let Some(opened) = open_below(root, &at.path).map_err(outside)? else {
         return Ok(None);
     };
     let store = store(at, &opened).map_err(outside)?;
     let stamp = stamp(&opened.meta);
-    let rows = read_rows(&opened.file, store.facts.bytes, keep)
+    let rows = Rows::new(keep, seeks_acp.then_some(at));
+    let mut rows = read_rows(&opened.file, store.facts.bytes, rows)
         .map_err(|reason| Refusal { reason, stamp: Some(stamp) })?;
     let (total, store) = (rows.total, Arc::new(store));
+    let (acp, acp_is_cut) = (rows.take_acp(), rows.acp_is_cut);
     let lanes = rows.into_kept().map(|(key, row)| lane(&store, key, row)).collect();
-    Ok(Some(StoreRead { store, lanes, total, stamp }))
+    Ok(Some(StoreRead { store, lanes, total, acp, acp_is_cut, stamp }))
 }
 
 fn store(at: &AgentPath, opened: &Opened) -> Result<Store, String> {
@@ -116,11 +134,11 @@ pub(super) fn look_at_transcripts(lane: &mut Lane) {
     lane.trajectory = trajectory_of(lane.store.folder(), &lane.row);
 }
 
-fn read_rows<'a>(file: &File, bytes: u64, keep: &'a Keep) -> Result<Rows<'a>, String> {
+fn read_rows<'a>(file: &File, bytes: u64, rows: Rows<'a>) -> Result<Rows<'a>, String> {
     match bytes {
         0 => Err("0 bytes; the gateway reads it as empty".to_owned()),
-        _ if bytes <= BUFFERED_BYTES_MAX => parse(&read_whole(file, bytes)?, keep),
-        _ if bytes <= STORE_BYTES_MAX => stream(file.take(STORE_BYTES_MAX), keep),
+        _ if bytes <= BUFFERED_BYTES_MAX => parse(&read_whole(file, bytes)?, rows),
+        _ if bytes <= STORE_BYTES_MAX => stream(file.take(STORE_BYTES_MAX), rows),
         _ => Err(format!("larger than {} MiB", STORE_BYTES_MAX >> 20)),
     }
 }
@@ -135,21 +153,20 @@ fn read_whole(file: &File, bytes: u64) -> Result<Vec<u8>, String> {
     Ok(text)
 }
 
-fn parse<'a>(text: &[u8], keep: &'a Keep) -> Result<Rows<'a>, String> {
+fn parse<'a>(text: &[u8], rows: Rows<'a>) -> Result<Rows<'a>, String> {
     let text = std::str::from_utf8(text).map_err(|_| "not UTF-8".to_owned())?;
-    collect(serde_json::Deserializer::from_str(text), keep)
+    collect(serde_json::Deserializer::from_str(text), rows)
 }
 
-fn stream<R: Read>(reader: R, keep: &Keep) -> Result<Rows<'_>, String> {
+fn stream<R: Read>(reader: R, rows: Rows<'_>) -> Result<Rows<'_>, String> {
     let reader = BufReader::with_capacity(STREAM_BYTES, Guard::new(reader));
-    collect(serde_json::Deserializer::from_reader(reader), keep)
+    collect(serde_json::Deserializer::from_reader(reader), rows)
 }
 
 fn collect<'de, 'a, R: serde_json::de::Read<'de>>(
     mut deserializer: serde_json::Deserializer<R>,
-    keep: &'a Keep,
+    mut rows: Rows<'a>,
 ) -> Result<Rows<'a>, String> {
-    let mut rows = Rows::new(keep);
     let result = rows.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     match (rows.too_much.take(), result) {
         (Some(reason), _) => Err(reason),
@@ -178,6 +195,10 @@ mod tests {
     use crate::model::LaneStatus;
 
     const RUNNING: &str = r#"{"agent:main:main":{"sessionId":"s1","status":"running"}}"#;
+
+    fn running() -> Rows<'static> {
+        Rows::new(&Keep::Running, None)
+    }
 
     struct Folder(TempDir);
 
@@ -211,7 +232,7 @@ mod tests {
     #[track_caller]
     fn refuses(bytes: &[u8], want: &str) {
         let shown = String::from_utf8_lossy(bytes).chars().take(60).collect::<String>();
-        let streamed = stream(bytes, &Keep::Running).map(|rows| rows.total);
+        let streamed = stream(bytes, running()).map(|rows| rows.total);
         assert!(streamed.clone().is_err_and(|why| why.contains(want)), "{shown}: {streamed:?}");
         let read = Folder::holding(bytes).read();
         assert!(read.clone().is_err_and(|why| why.contains(want)), "{shown}: {read:?}");
@@ -296,8 +317,8 @@ mod tests {
             let end = (at + drop).min(bytes.len());
             bytes.splice(at..end, with);
             let facts = |rows: Rows<'_>| (rows.total, rows.into_kept().collect::<Vec<_>>());
-            let whole = parse(&bytes, &Keep::Running).map(facts);
-            let streamed = stream(&bytes[..], &Keep::Running).map(facts);
+            let whole = parse(&bytes, running()).map(facts);
+            let streamed = stream(&bytes[..], running()).map(facts);
             proptest::prop_assert_eq!(whole.ok(), streamed.ok());
         }
     }
@@ -310,7 +331,7 @@ mod tests {
                 r#"{{"a":{{"status":"running","label":{open}{close},"startedAt":{open}{close}}}}}"#
             );
             assert_eq!(Folder::holding(json.as_bytes()).read().unwrap().unwrap().lanes.len(), 1);
-            assert_eq!(stream(json.as_bytes(), &Keep::Running).map(|rows| rows.total), Ok(1));
+            assert_eq!(stream(json.as_bytes(), running()).map(|rows| rows.total), Ok(1));
         }
         refuses(format!("{{\"a\":{}", "{\"a\":".repeat(50_000)).as_bytes(), "not JSON");
     }
@@ -318,7 +339,7 @@ mod tests {
     #[test]
     fn a_store_of_countless_rows_is_counted_and_one_of_countless_running_rows_is_a_gap() {
         let many = format!("{{{}\"z\":0}}", "\"key\":{},".repeat(200_000));
-        assert_eq!(stream(many.as_bytes(), &Keep::Running).map(|rows| rows.total), Ok(200_001));
+        assert_eq!(stream(many.as_bytes(), running()).map(|rows| rows.total), Ok(200_001));
         let rows: Vec<_> =
             (0..20_001).map(|n| format!("\"{n}\":{{\"status\":\"running\"}}")).collect();
         let running = format!("{{{}}}", rows.join(","));

@@ -12,7 +12,7 @@ use super::open::{is_gone, stamp};
 use super::rows::Keep;
 use super::store::{Refusal, StoreRead, look_at_transcripts, read};
 use super::{AgentPath, gap};
-use crate::model::{FileStamp, Gap, Lane, Source, Store, UnixMillis};
+use crate::model::{AcpSession, FileStamp, Gap, Lane, Source, Store, UnixMillis};
 
 /// What the session stores of a state directory say.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -21,6 +21,8 @@ pub struct LanesRead {
     pub lanes: Vec<Lane>,
     /// How many rows all readable stores have together.
     pub total: usize,
+    /// The sessions of ACP agents, in order of store and key, if they are sought.
+    pub acp: Vec<Arc<AcpSession>>,
     /// The stores that could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -29,6 +31,7 @@ pub struct LanesRead {
 #[derive(Debug, Default)]
 pub struct StoreCache {
     stores: BTreeMap<PathBuf, Kept>,
+    seeks_acp: bool,
 }
 
 #[derive(Debug)]
@@ -46,6 +49,14 @@ struct Seen {
 }
 
 impl StoreCache {
+    /// Reads the sessions of ACP agents, too, or no longer.
+    pub fn seek_acp(&mut self, seeks: bool) {
+        if self.seeks_acp != seeks {
+            self.stores.clear();
+        }
+        self.seeks_acp = seeks;
+    }
+
     /// Looks at all of `stores` and forgets all others. A store that has not changed since it
     /// was read is not read again, but the transcripts of its lanes are looked at anew. A store
     /// that is missing has no lanes and is no gap.
@@ -64,6 +75,11 @@ impl StoreCache {
                 Ok(Some(read)) => {
                     all.total += read.total;
                     all.lanes.extend(read.lanes);
+                    all.acp.extend(read.acp);
+                    if read.acp_is_cut {
+                        let why = "more sessions of ACP agents than are kept";
+                        all.gaps.push(gap(Source::Acp, &at.path, why));
+                    }
                 }
                 Ok(None) => {}
                 Err(reason) => all.gaps.push(gap(Source::Sessions, &at.path, reason)),
@@ -92,7 +108,7 @@ impl StoreCache {
             self.stores.insert(at.path.clone(), kept);
             return again.and_then(look_again).map(Some);
         }
-        let (stamp, value) = match read(root, at, keep) {
+        let (stamp, value) = match read(root, at, keep, self.seeks_acp) {
             Ok(None) => return Ok(None),
             Ok(Some(read)) => (read.stamp, Ok(read)),
             Err(Refusal { reason, stamp: None }) => return Err(reason),

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::lane::agent_of;
-use super::{Observer, agent_path};
+use super::{Observer, agent_path, is_running};
 use crate::error::chain;
 use crate::model::{
-    ChildRow, Era, Gap, ProcessId, SessionKey, Source, SubagentRun, Task, UnixMillis,
+    ChildRow, Era, Gap, Lane, ProcessId, SessionKey, Source, Status, SubagentRun, Task, UnixMillis,
 };
 use crate::observe::files::{Keep, StoreCache, TasksKept};
 use crate::observe::kept::Kept;
@@ -46,6 +46,30 @@ impl Background {
 }
 
 impl Observer {
+    /// Looks at all background tasks, also those that are over and told.
+    pub fn ask_for_all_tasks(&mut self) {
+        self.background.want(Some(TasksKept::All));
+    }
+
+    /// The task database is asked only while some lane says `running` under a live gateway.
+    pub(super) fn task_lanes(
+        &mut self,
+        era: &Era,
+        lanes: &[Lane],
+        status: Status,
+        gaps: &mut Vec<Gap>,
+        now: UnixMillis,
+    ) -> Option<BTreeSet<SessionKey>> {
+        if !lanes.iter().any(is_running) || status != Status::Up {
+            return None;
+        }
+        let state_dir = &self.settings.install.state_dir;
+        tasks::active_lanes(era, state_dir, &mut self.tasks, now).unwrap_or_else(|gap| {
+            gaps.push(gap);
+            None
+        })
+    }
+
     /// Opens no database while `maintenance` runs: it wants them for itself.
     pub(super) fn background(
         &mut self,

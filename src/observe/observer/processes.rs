@@ -19,16 +19,8 @@ pub(super) struct Beside {
     now: UnixMillis,
     gateway: Option<ProcessId>,
     leases: Leases,
-    workspaces: Workspaces,
-    records: Vec<Arc<AcpxRecord>>,
-}
-
-impl Beside {
-    /// Nothing that the gateway wrote about agents was read, as there are none.
-    fn bare(host: Host, gateway: Option<ProcessId>, now: UnixMillis) -> Beside {
-        let (leases, workspaces) = (Leases::default(), Workspaces::default());
-        Beside { host, now, gateway, leases, workspaces, records: Vec::new() }
-    }
+    pub(super) workspaces: Workspaces,
+    pub(super) records: Vec<Arc<AcpxRecord>>,
 }
 
 const NOT_LOOKED: &str = "nothing was looked at yet";
@@ -56,25 +48,30 @@ impl Observer {
         now: UnixMillis,
     ) -> Vec<Agent> {
         let gateway = sight.gateway.process.map(|process| process.id);
-        if !self.agents.are_there(&self.table, gateway, &self.ledger) {
-            self.beside = Some(Beside::bare(host.clone(), gateway, now));
+        let are_there = self.agents.are_there(&self.table, gateway, &self.ledger);
+        let (leases, workspaces) = (Leases::default(), Workspaces::default());
+        let host = host.clone();
+        let mut beside = Beside { host, now, gateway, leases, workspaces, records: Vec::new() };
+        if are_there || self.seeks_acp {
+            beside.workspaces = self.workspaces.look(&self.settings.install, now);
+            let read = self.records.read(&beside.workspaces.record_folders, now);
+            gaps.extend(read.gaps.into_iter().chain(beside.workspaces.gaps.iter().cloned()));
+            beside.records = read.records;
+        }
+        if !are_there {
+            self.beside = Some(beside);
             return Vec::new();
         }
         let install = &self.settings.install;
         // `openclaw update` and the like want the databases for themselves.
-        let (leases, lease_gaps) = match sight.maintenance {
-            Some(_) => (Leases::default(), Vec::new()),
-            None => self.leases.read(&install.state_dir, era, now),
-        };
-        let workspaces = self.workspaces.look(install, now);
-        let read = self.records.read(&workspaces.record_folders, now);
-        let records = read.records;
-        let host = host.clone();
-        let beside = Beside { host, now, gateway, leases, workspaces, records };
+        if sight.maintenance.is_none() {
+            let (leases, lease_gaps) = self.leases.read(&install.state_dir, era, now);
+            beside.leases = leases;
+            gaps.extend(lease_gaps);
+        }
         let scene = scene(install, &self.table, &self.ledger, &beside, &[]);
         let (agents, agent_gaps) = self.agents.look(&scene);
-        gaps.extend(lease_gaps.into_iter().chain(read.gaps).chain(agent_gaps));
-        gaps.extend(beside.workspaces.gaps.iter().cloned());
+        gaps.extend(agent_gaps);
         for agent in &agents {
             if let Some(key) = &agent.session_key {
                 self.ledger.note_session(agent.id, key);

@@ -53,8 +53,8 @@ fn of_child<'a>(
     child: &SessionKey,
 ) -> (Option<&'a ChildRow>, Vec<&'a AcpxRecord>) {
     let row = snapshot.task_children.iter().find(|row| row.key == *child);
-    let records = snapshot.records.iter().flatten();
-    (row, records.filter(|record| record.session_key == *child).collect())
+    let records = snapshot.records.iter().flatten().map(AsRef::as_ref);
+    (row, records.filter(|record: &&AcpxRecord| record.session_key == *child).collect())
 }
 
 impl<'a> Family<'a> {
