@@ -89,7 +89,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
     // `trusted_schema`: a hostile schema must not call functions with side effects.
-    db.execute_batch("PRAGMA trusted_schema=0; PRAGMA synchronous=FULL;")?;
+    // `secure_delete`: what was taken out is not left in the free space of the file either.
+    db.execute_batch("PRAGMA trusted_schema=0; PRAGMA synchronous=FULL; PRAGMA secure_delete=1;")?;
     Ok(db)
 }
 
