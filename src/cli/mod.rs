@@ -11,6 +11,7 @@ mod open;
 mod run;
 mod status;
 mod tasks;
+mod tombstones;
 mod undo;
 
 use std::path::PathBuf;
@@ -106,6 +107,9 @@ enum Command {
     Tasks(tasks::Tasks),
     /// Show what was found and done, from the journal
     History(history::History),
+    /// Show to whom the conversations of ACP agents belong
+    #[command(subcommand)]
+    Tombstones(tombstones::Tombstones),
     /// Put back what an action moved or rewrote
     Undo(undo::Undo),
     /// Do nothing for a while
@@ -159,6 +163,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Status(command)) => status::status(global, command),
         Some(Command::Tasks(command)) => tasks::tasks(global, command),
         Some(Command::History(command)) => history::history(global, command),
+        Some(Command::Tombstones(command)) => tombstones::tombstones(global, command),
         Some(Command::Undo(command)) => undo::undo(global, command),
         Some(Command::Pause(command)) => controls::pause(global, command),
         Some(Command::Resume) => controls::resume(global),

@@ -22,10 +22,14 @@ const SPACING: Duration = Duration::from_millis(500);
 /// one pass in this time is for new processes.
 const STARTS_EVERY: Duration = Duration::from_secs(5);
 
-/// So many passes for new processes may come closer than that: a oneshot run starts something in
-/// each of its 10 s, and what matters of it is a child of the gateway for 2 s (2026.4.15,
-/// measured).
-const STARTS_AT_ONCE: u32 = 10;
+/// So many passes for new processes, or for the database, may come closer than that: a oneshot run
+/// starts something in each of its 10 s, and what matters of it is a child of the gateway for 2 s
+/// (2026.4.15, measured).
+const AT_ONCE: u32 = 10;
+
+/// A busy gateway writes its state database several times a second: in the long run one pass in this
+/// time is for it.
+const DATABASE_EVERY: Duration = Duration::from_secs(10);
 
 /// No instant is put further away, so that no setting overflows the clock.
 const LATEST: Duration = Duration::from_hours(24);
@@ -40,9 +44,30 @@ pub(super) struct Pace {
     free: Instant,
     /// Processes began that no pass has looked at yet; the pid of the first.
     started: Option<i32>,
-    /// Until when the passes for new processes have used up their share.
-    spent: Instant,
+    starts: Share,
+    /// The database changed since the last pass.
+    database: bool,
+    databases: Share,
     burst: Option<Burst>,
+}
+
+/// How often passes may be run for one reason: some at once, in the long run one in each `every`.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    every: Duration,
+    /// Until when it is used up.
+    spent: Instant,
+}
+
+impl Share {
+    /// When the next of them may run, `free` at the earliest.
+    fn affordable(self, free: Instant) -> Instant {
+        self.spent.checked_sub(self.every * (AT_ONCE - 1)).unwrap_or(free)
+    }
+
+    fn spend(&mut self, now: Instant) {
+        self.spent = self.spent.max(now) + self.every;
+    }
 }
 
 /// Changes that no pass has looked at yet.
@@ -56,11 +81,18 @@ struct Burst {
 impl Pace {
     /// Makes a pace whose first pass is due `now`.
     pub(super) fn new(interval: Duration, now: Instant) -> Pace {
-        Pace { interval, timer: now, free: now, started: None, spent: now, burst: None }
+        let share = |every| Share { every, spent: now };
+        let (starts, databases) = (share(STARTS_EVERY), share(DATABASE_EVERY));
+        let (started, database, burst) = (None, false, None);
+        Pace { interval, timer: now, free: now, started, starts, database, databases, burst }
     }
 
     /// Takes in a change.
     pub(super) fn changed(&mut self, change: Change, now: Instant) {
+        if change == Change::Database {
+            self.database = true;
+            return;
+        }
         let burst = self.burst.get_or_insert(Burst { first: now, last: now, config: false });
         burst.last = now;
         burst.config |= change == Change::Config;
@@ -76,9 +108,13 @@ impl Pace {
     /// The interval counts from here, so ticks that were missed are not made up for.
     pub(super) fn passed(&mut self, wake: &Wake, next_look: Option<Duration>, now: Instant) {
         if matches!(wake, Wake::ProcessStarted(_)) {
-            self.spent = self.spent.max(now) + STARTS_EVERY;
+            self.starts.spend(now);
+        }
+        if *wake == Wake::FileChanged && self.database && self.burst.is_none() {
+            self.databases.spend(now);
         }
         self.started = None;
+        self.database = false;
         self.burst = None;
         self.free = now + SPACING;
         let wait = next_look.map_or(self.interval, |due| due.min(self.interval));
@@ -93,15 +129,11 @@ impl Pace {
     /// Returns when the next pass is to run if nothing else happens.
     pub(super) fn next(&self) -> Instant {
         let burst = self.burst.map(|burst| (burst.last + QUIET).min(burst.first + PATIENCE));
-        let start = self.started.map(|_| self.affordable());
-        let earliest = burst.into_iter().chain(start).fold(self.timer, Instant::min);
+        let start = self.started.map(|_| self.starts.affordable(self.free));
+        let database = self.database.then(|| self.databases.affordable(self.free));
+        let asked = burst.into_iter().chain(start).chain(database);
+        let earliest = asked.fold(self.timer, Instant::min);
         earliest.max(self.free)
-    }
-
-    /// When the next pass for new processes may run.
-    fn affordable(&self) -> Instant {
-        let ahead = STARTS_EVERY * (STARTS_AT_ONCE - 1);
-        self.spent.checked_sub(ahead).unwrap_or(self.free)
     }
 
     /// Returns why a pass runs at [`Pace::next`].
@@ -110,7 +142,12 @@ impl Pace {
             Some(burst) if burst.config => Wake::ConfigChanged,
             Some(_) => Wake::FileChanged,
             None => match self.started {
-                Some(pid) if self.affordable() <= self.next() => Wake::ProcessStarted(pid),
+                Some(pid) if self.starts.affordable(self.free) <= self.next() => {
+                    Wake::ProcessStarted(pid)
+                }
+                _ if self.database && self.databases.affordable(self.free) <= self.next() => {
+                    Wake::FileChanged
+                }
                 _ => Wake::Tick,
             },
         }
@@ -233,6 +270,25 @@ mod tests {
         pace.passed(&Wake::Tick, Some(Duration::from_secs(3)), zero);
         pace.started(9);
         assert_eq!(pace.wake(), Wake::Tick, "the timer comes first");
+    }
+
+    #[test]
+    fn the_database_is_looked_at_at_once_until_its_share_is_spent() {
+        let zero = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(30), zero);
+        pace.passed(&Wake::Tick, None, zero);
+        for _ in 0..10 {
+            pace.changed(Change::Database, zero);
+            assert_eq!((pace.wake(), pace.next()), (Wake::FileChanged, pace.free));
+            pace.passed(&Wake::FileChanged, None, zero);
+            assert_eq!(pace.wake(), Wake::Tick);
+        }
+        pace.changed(Change::Database, zero);
+        assert_eq!((pace.wake(), pace.next()), (Wake::FileChanged, zero + DATABASE_EVERY));
+        pace.started(7);
+        assert_eq!((pace.wake(), pace.next()), (Wake::ProcessStarted(7), pace.free));
+        pace.changed(Change::Files, zero);
+        assert_eq!((pace.wake(), pace.next()), (Wake::FileChanged, pace.free));
     }
 
     #[test]

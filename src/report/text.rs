@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 use super::lines::{SAME_TREE, calm, entry_lines};
-use super::{PassReport, Summary};
-use crate::model::{Decision, Era, Gateway, Status, UnixMillis, span};
+use super::{Entry, PassReport, Summary};
+use crate::model::{Action, Decision, Era, Gateway, Outcome, Status, UnixMillis, span};
 use crate::text::escape;
 
 /// Whether words are coloured.
@@ -142,10 +142,18 @@ pub(crate) fn gateway_line(
 fn closing(report: &PassReport, paint: Paint, out: &mut String) -> fmt::Result {
     let Summary { acted, would_act, observed, held, failed, unverified, changed } =
         report.summary();
+    let records = report.listed().filter(|entry| entry.verdict.is_record());
+    let outcomes = records.filter_map(|entry| entry.done.as_ref().map(|done| done.outcome));
+    let outcomes: Vec<_> = outcomes.collect();
+    let records = |of: Outcome| outcomes.iter().filter(|outcome| **outcome == of).count();
+    let (recorded, would_record) = (records(Outcome::Done), records(Outcome::WouldDo));
+    let would_repair = would_act - would_record;
     let nothing_wrong = report.listed().filter(|entry| !entry.verdict.suspect).count();
     let counts = [
-        (acted, "repaired"),
-        (would_act, "would be repaired"),
+        (acted - recorded, "repaired"),
+        (recorded, "recorded"),
+        (would_repair, "would be repaired"),
+        (would_record, "would be recorded"),
         (observed, "observed"),
         (held.saturating_sub(nothing_wrong), "held"),
     ];
@@ -175,7 +183,12 @@ fn closing(report: &PassReport, paint: Paint, out: &mut String) -> fmt::Result {
         false => (counts.join(", "), Tone::Strong),
     };
     writeln!(out, "{}; {looked}", paint.tone(tone, &words))?;
-    hints(report, would_act > 0, out)
+    let with = match (would_repair, would_record) {
+        (0, 0) => None,
+        (0, _) => Some("Record"),
+        _ => Some("Repair"),
+    };
+    hints(report, with, out)
 }
 
 /// What is listed and not wrong, counted by what is said of it. What is below another process is
@@ -204,13 +217,18 @@ fn nothing_found(report: &PassReport) -> (String, Tone) {
 }
 
 /// The next commands.
-fn hints(report: &PassReport, would_act: bool, out: &mut String) -> fmt::Result {
+fn hints(report: &PassReport, with: Option<&str>, out: &mut String) -> fmt::Result {
     let command = escape(&report.invocation);
     let suspects = report.listed().filter(|entry| entry.verdict.suspect);
-    let first = suspects.min_by_key(|entry| matches!(entry.verdict.decision, Decision::Hold(_)));
+    let worth = |entry: &&Entry| match &entry.verdict.decision {
+        Decision::Act(Action::Record(_), _) => 2,
+        Decision::Hold(_) => 1,
+        Decision::Act(..) | Decision::Observe(..) => 0,
+    };
+    let first = suspects.min_by_key(worth);
     let first = first.map(|entry| &entry.verdict.subject.id);
-    if would_act {
-        writeln!(out, "nothing was changed. Repair with:  {command} run --once")?;
+    if let Some(with) = with {
+        writeln!(out, "nothing was changed. {with} with:  {command} run --once")?;
     } else if report.dry_run {
         writeln!(out, "nothing was changed.")?;
     }

@@ -219,6 +219,24 @@ impl Capture {
     }
 
     /// Text with this capture's folder written as `~`.
+    /// The files of our own state whose names begin so.
+    pub(crate) fn own_files(&self, begin: &str) -> Vec<PathBuf> {
+        let mut folders = vec![self.root.join("own")];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if name.starts_with(begin) {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
     pub(crate) fn redacted(&self, text: &str) -> String {
         text.replace(&*self.root.to_string_lossy(), "~")
     }
@@ -274,6 +292,15 @@ pub(crate) fn verdicts(report: &Value) -> Vec<String> {
         format!("{} {} {id}", text(&verdict["decision"]), text(&verdict["reason"]["code"]))
     };
     report["verdicts"].as_array().unwrap().iter().map(line).collect()
+}
+
+/// The verdicts of a JSON report that are about the gateway's own state: what is recorded of backing
+/// sessions changes nothing of it.
+pub(crate) fn of_others(report: &Value) -> Vec<String> {
+    let is_record = |line: &String| {
+        ["act backing_seen ", "act backing_changed "].iter().any(|words| line.starts_with(words))
+    };
+    verdicts(report).into_iter().filter(|line| !is_record(line)).collect()
 }
 
 fn fixtures() -> PathBuf {

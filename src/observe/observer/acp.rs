@@ -38,6 +38,6 @@ impl Observer {
         };
         let state = self.settings.install.state_dir.join("state");
         let records = beside.workspaces.record_folders.iter().map(|folder| folder.path.clone());
-        records.chain([state]).collect()
+        records.chain(Some(state).filter(|state| state.is_dir())).collect()
     }
 }

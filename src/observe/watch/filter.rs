@@ -47,7 +47,13 @@ enum Names {
     KnownOrFolder,
     /// Any.
     All,
+    /// The log of a database.
+    Database,
 }
+
+/// The log of the gateway's state database, which it writes to and never closes. Those of agents
+/// change with every word that is said.
+pub(super) const STATE_LOG: &str = "openclaw.sqlite-wal";
 
 fn names_of_interest(kind: EventKind) -> Option<Names> {
     match kind {
@@ -66,6 +72,8 @@ fn names_of_interest(kind: EventKind) -> Option<Names> {
         // FSEvents does not tell when a file is closed.
         #[cfg(target_os = "macos")]
         EventKind::Modify(ModifyKind::Data(_)) => Some(Names::Known),
+        #[cfg(not(target_os = "macos"))]
+        EventKind::Modify(ModifyKind::Data(_)) => Some(Names::Database),
         EventKind::Modify(_) | EventKind::Access(_) | EventKind::Other => None,
     }
 }
@@ -73,6 +81,9 @@ fn names_of_interest(kind: EventKind) -> Option<Names> {
 impl Names {
     fn has(self, path: &Path, config_names: &[OsString]) -> bool {
         let Some(name) = path.file_name() else { return false };
+        if self == Names::Database {
+            return name == STATE_LOG;
+        }
         let folder = self == Names::KnownOrFolder && path.extension().is_none();
         self == Names::All || folder || is_known(path, name, config_names)
     }
@@ -81,10 +92,17 @@ impl Names {
 fn is_known(path: &Path, name: &OsStr, config_names: &[OsString]) -> bool {
     let extension = path.extension().and_then(OsStr::to_str);
     name == "sessions.json"
+        || name == STATE_LOG
+        || is_record(name)
         // A mounted Kubernetes ConfigMap changes by a rename of this link.
         || name == "..data"
         || matches!(extension, Some("lock" | "yaml" | "yml"))
         || config_names.iter().any(|config| config == name)
+}
+
+/// Whether a file is named as acpx names its records: after a session key, whose colons are escaped.
+fn is_record(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.ends_with(".json") && name.contains("%3A"))
 }
 
 #[cfg(test)]
@@ -112,6 +130,11 @@ mod tests {
             check(kind, "/s/sessions.json", true);
             check(kind, "/s/my.conf", true);
             check(kind, "/s/10-mine.yaml", true);
+            check(kind, "/s/agent%3Aclaude%3Aacp%3A1.json", true);
+            check(kind, "/s/agent%3Aclaude%3Aacp%3A1.json.7.8.tmp", false);
+            check(kind, "/s/notes.json", false);
+            check(kind, "/s/openclaw.sqlite-wal", true);
+            check(kind, "/s/openclaw.sqlite", false);
             check(kind, "/s/a.jsonl", false);
             check(kind, "/s/sessions.json.4f.tmp", false);
             check(kind, "/s/openclaw-agent.sqlite-wal", false);
@@ -135,6 +158,14 @@ mod tests {
     #[test]
     fn content_in_the_making_does_not_matter() {
         check(EventKind::Modify(ModifyKind::Data(DataChange::Any)), "/s/sessions.json", false);
+    }
+
+    #[test]
+    fn the_log_of_the_state_database_is_never_closed_and_matters_as_it_grows() {
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        check(data, "/s/openclaw.sqlite-wal", true);
+        check(data, "/s/openclaw-agent.sqlite-wal", false);
+        check(data, "/s/openclaw.sqlite-shm", false);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use notify::{ErrorKind, RecursiveMode, Watcher};
 use tracing::debug;
 
 use super::Change;
-use super::filter::Hint;
+use super::filter::{Hint, STATE_LOG};
 use crate::text::escape;
 
 /// The folders that are wanted, and the watches that this needs.
@@ -93,7 +93,10 @@ impl Folders {
         self.wanted
             .iter()
             .any(|wanted| self.is_same(folder, wanted) || self.is_at_or_above(path, wanted))
-            .then_some(Change::Files)
+            .then(|| match path.file_name() {
+                Some(name) if name == STATE_LOG => Change::Database,
+                _ => Change::Files,
+            })
     }
 
     /// The folders to watch: each that is wanted, or what of its ancestors there is.
@@ -243,6 +246,7 @@ mod tests {
         folders.retarget(&wanted[..1], &mut Kernel::granting(9)).unwrap();
         let at = |name: &str| folders.concern(&Hint::Path(root.path().join(name)));
         assert_eq!(at("a/x.lock"), Some(Change::Files));
+        assert_eq!(at("a/openclaw.sqlite-wal"), Some(Change::Database));
         assert_eq!(at("a"), Some(Change::Files));
         assert_eq!(at("b/x.lock"), None);
         assert_eq!(at("x.lock"), None);

@@ -38,6 +38,8 @@ pub struct WatchSet {
 pub enum Change {
     /// Something of the gateway's, or so many things that all must be looked at.
     Files,
+    /// The gateway's state database, which a busy gateway writes all the time.
+    Database,
     /// Our own configuration.
     Config,
 }

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use super::Context;
 use crate::model::{
     ActReason, Action, BackingFacts, BackingId, Decision, Evidence, Gap, HoldReason, Looks, Mode,
-    Policy, Snapshot, Source, Subject, SubjectKind, Tombstone, TombstoneEvent, TombstoneEventKind,
-    TombstoneState, Verdict,
+    Policy, SessionKey, Snapshot, Source, Subject, SubjectKind, Tombstone, TombstoneEvent,
+    TombstoneEventKind, TombstoneState, Verdict,
 };
 use sight::{Claim, Sight};
 
@@ -64,7 +64,7 @@ impl Judge<'_> {
         // What a gap may hide is not said to be gone.
         let state = match is_named || self.gap.is_some() {
             true => TombstoneState::Live,
-            false => TombstoneState::Stripped,
+            false => self.unnamed(claims.last().map(|claim| claim.wrapper)),
         };
         let mut kind = TombstoneEventKind::Recorded;
         let mut events = Vec::new();
@@ -85,7 +85,7 @@ impl Judge<'_> {
         if state != known.state {
             let (kind, facts) = match state.is_named() {
                 true => (TombstoneEventKind::FoundAgain, BackingFacts::default()),
-                false => (self.why_unnamed(known), BackingFacts::default()),
+                false => (self.why_unnamed(known.facts.wrapper.as_ref()), BackingFacts::default()),
             };
             events.push(self.event(id, kind, state, facts));
         }
@@ -97,7 +97,7 @@ impl Judge<'_> {
             (true, state) if state.is_named() => state,
             (true, _) => TombstoneState::Live,
             (false, state) if self.gap.is_some() || !state.is_named() => state,
-            (false, _) => self.unnamed(known),
+            (false, _) => self.unnamed(known.facts.wrapper.as_ref()),
         }
     }
 
@@ -110,21 +110,22 @@ impl Judge<'_> {
             let (source, reason) = (gap.source.name(), gap.reason.clone());
             return Some(self.hold(id, known, HoldReason::Gap { source, reason }));
         }
-        let (kind, state) = (self.why_unnamed(known), self.unnamed(known));
+        let wrapper = known.facts.wrapper.as_ref();
+        let (kind, state) = (self.why_unnamed(wrapper), self.unnamed(wrapper));
         let event = self.event(id, kind, state, BackingFacts::default());
         self.record(id, Some(known), vec![event], &[])
     }
 
-    fn unnamed(&self, known: &Tombstone) -> TombstoneState {
-        match self.why_unnamed(known) {
+    fn unnamed(&self, wrapper: Option<&SessionKey>) -> TombstoneState {
+        match self.why_unnamed(wrapper) {
             TombstoneEventKind::Replaced => TombstoneState::Superseded,
             _ => TombstoneState::Stripped,
         }
     }
 
-    /// What became of the newest wrapper.
-    fn why_unnamed(&self, known: &Tombstone) -> TombstoneEventKind {
-        let wrapper = known.facts.wrapper.as_ref().and_then(|key| self.sight.session(key));
+    /// What became of this wrapper, the newest one.
+    fn why_unnamed(&self, wrapper: Option<&SessionKey>) -> TombstoneEventKind {
+        let wrapper = wrapper.and_then(|key| self.sight.session(key));
         match wrapper.map(|session| session.metadata.as_ref()) {
             None => TombstoneEventKind::MetadataLost,
             Some(None) => TombstoneEventKind::Stripped,

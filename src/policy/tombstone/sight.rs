@@ -71,11 +71,16 @@ impl<'a> Sight<'a> {
             ..BackingFacts::default()
         };
         // The session may have lost what it knew of its agent, and still knows its parents.
-        if let Some(session) = self.session(&record.session_key) {
+        let session = self.session(&record.session_key);
+        if let Some(session) = session {
             of_parents(session, &mut facts);
             facts.session_id.clone_from(&session.session_id);
         }
-        self.add(id, Claim { facts, is_current: false, wrapper: &record.session_key });
+        // acpx resumes by its open record, which may name another session than its wrapper does
+        // (2026.4.15), for as long as the gateway knows of an agent behind the wrapper.
+        let metadata = session.and_then(|session| session.metadata.as_ref());
+        let is_current = !record.is_closed && metadata.is_some_and(|of| of.is_current);
+        self.add(id, Claim { facts, is_current, wrapper: &record.session_key });
     }
 
     fn add(&mut self, id: &'a BackingId, claim: Claim<'a>) {

@@ -77,6 +77,10 @@ struct Story {
 
 impl Story {
     fn verdicts(&self, mode: Mode) -> Vec<Verdict> {
+        self.asked(mode, false)
+    }
+
+    fn asked(&self, mode: Mode, explains_healthy: bool) -> Vec<Verdict> {
         let mut snapshot = snapshot();
         snapshot.acp = Some(self.sessions.iter().cloned().map(Arc::new).collect());
         snapshot.records = Some(self.records.iter().cloned().map(Arc::new).collect());
@@ -87,7 +91,7 @@ impl Story {
         let context = Context {
             snapshot: &snapshot,
             history: &history,
-            explains_healthy: false,
+            explains_healthy,
             start_grace: Duration::from_secs(360),
         };
         evaluate(context, mode)
@@ -184,6 +188,8 @@ fn what_becomes_of_it_is_written_down() {
     live().then(&[session(KEY, &[])], "b reset: stripped");
     let again = AcpSession { session_id: Some("s2".into()), ..session(KEY, &["b"]) };
     live().then(&[again], "b reset: live");
+    let changed = Story { sessions: vec![bare(KEY)], ..live() };
+    assert_eq!(changed.verdicts(Mode::Enforce)[0].decision.code(), "backing_changed");
 }
 
 #[test]
@@ -235,6 +241,19 @@ fn a_record_alone_names_no_requester_until_a_session_does() {
 }
 
 #[test]
+fn an_open_record_names_its_session_for_as_long_as_the_gateway_knows_of_an_agent() {
+    let mut story = Story { records: vec![record(KEY, "r")], ..Story::default() };
+    story.then(&[session(KEY, &["b"])], "b recorded: live; r recorded: live");
+    story.records[0].is_closed = true;
+    story.then(&[session(KEY, &["b"])], "r replaced: superseded");
+    story.records[0].is_closed = false;
+    story.then(&[bare(KEY)], "b stripped: stripped");
+    let mut story = Story { records: vec![record(KEY, "r")], ..Story::default() };
+    story.records[0].is_closed = true;
+    story.then(&[session(KEY, &["b"])], "b recorded: live; r recorded: superseded");
+}
+
+#[test]
 fn another_claim_is_said_once_and_changes_nothing() {
     let mut story = live();
     let thief = AcpSession { spawned_by: Some("thief".into()), ..session("agent:x:acp:9", &["b"]) };
@@ -256,4 +275,21 @@ fn a_copy_of_a_session_without_it_does_not_hide_the_session() {
     let mut story = Story::default();
     story.then(&[alone], "b recorded: stripped");
     assert_eq!(story.known.0[&"b".into()].facts.requester, None);
+}
+
+#[test]
+fn what_is_on_record_is_said_on_request() {
+    let mut story = live();
+    let said = |story: &Story| {
+        let verdicts = story.asked(Mode::Enforce, true);
+        let lines = verdicts.iter().map(|of| format!("{} {}", of.decision.code(), of.suspect));
+        lines.collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(said(&story), "on_record false");
+    story.gap = Some(Source::Sessions);
+    story.sessions.clear();
+    assert_eq!(said(&story), "gap false");
+    story.gap = None;
+    story.then(&[bare(KEY)], "b stripped: stripped");
+    assert_eq!(said(&story), "on_record false");
 }

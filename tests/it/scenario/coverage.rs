@@ -12,7 +12,7 @@ use crate::capture::Capture;
 /// A source file, and its tests of reasons that no look at a captured state can give.
 type Elsewhere = (&'static str, &'static [(&'static str, &'static str)]);
 
-const ELSEWHERE: [Elsewhere; 11] = [
+const ELSEWHERE: [Elsewhere; 12] = [
     (
         // A pid that was given to another process: a process table of our own making.
         "tests/it/scenario/dead_lock.rs",
@@ -77,6 +77,13 @@ const ELSEWHERE: [Elsewhere; 11] = [
             ("run_active", "a_run_of_which_the_gateway_knows_is_left_alone"),
             ("starved", "what_waits_for_the_place_of_another_is_not_reset_but_told_of_it"),
             ("tombstoned", "what_recovery_has_given_up_is_continued_where_the_user_wants_that"),
+        ],
+    ),
+    (
+        "src/policy/tombstone/tests.rs",
+        &[
+            ("backing_changed", "what_becomes_of_it_is_written_down"),
+            ("on_record", "what_is_on_record_is_said_on_request"),
         ],
     ),
     (

@@ -7,4 +7,5 @@ mod dead_lock;
 mod processes;
 mod reports;
 mod stale_lane;
+mod tombstone;
 mod undone;
