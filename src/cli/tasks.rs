@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::open::{Setup, env, setup};
 use super::{Failure, Global, output};
-use crate::act::Reach;
 use crate::exit::Exit;
 use crate::journal::ActionLock;
 use crate::model::{Mode, Outcome, Policy, TaskId};
@@ -225,8 +224,9 @@ fn open(setup: Setup, is_dry: bool) -> Result<(Passes, Option<ActionLock>), Fail
         return Ok((setup.looking()?, None));
     }
     let dir = setup.made_dir()?;
-    let passes = setup.beside()?;
-    debug_assert_eq!(passes.reach, Reach::Live);
+    let mut passes = setup.beside()?;
+    // A purge that a crash interrupted is brought to its end before another one begins.
+    passes.recover()?;
     Ok((passes, Some(ActionLock::take(&dir, WAIT)?)))
 }
 

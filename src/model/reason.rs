@@ -241,7 +241,7 @@ reasons! {
         AnnouncedAgain { runs: usize }
             => "announced_again", "its session and label ended in {runs} runs that nobody spawned: their end is told again and again";
         /// zombie_task: its end was not told.
-        DeliveryUnsettled { ago: Duration } => "delivery_unsettled", "it ended {} ago, and that has not been told yet", span(*ago);
+        DeliveryUnsettled { ago: Duration } => "delivery_unsettled", "a task of it ended {} ago, and its delivery is still pending", span(*ago);
         /// The gateway does not answer over RPC.
         RpcUnavailable { fault: RpcFault, text: String }
             => "rpc_unavailable", "the gateway gives no answer over RPC ({}): {text}", fault.name();

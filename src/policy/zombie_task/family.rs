@@ -58,10 +58,12 @@ fn of_child<'a>(
 }
 
 impl<'a> Family<'a> {
-    /// The task by which it is named: the first that is not over, else the first.
+    /// The task by which it is named: the first that is not over, else that is not told, else the first.
     pub(super) fn id(&self) -> &'a TaskId {
-        let active = self.tasks.iter().find(|task| task.is_active());
-        &active.unwrap_or(&self.tasks[0]).id
+        let untold = |task: &&&Task| task.delivery == Delivery::Unsettled;
+        let mut tasks = self.tasks.iter();
+        let named = tasks.clone().find(|task| task.is_active()).or_else(|| tasks.find(untold));
+        &named.unwrap_or(&self.tasks[0]).id
     }
 
     /// Returns true if a task is queued or running.
