@@ -7,6 +7,9 @@ use serde::de::IgnoredAny;
 /// Deepest nesting that is followed.
 const DEPTH_MAX: usize = 128;
 
+/// What is left of a text, and the member that was taken out of it.
+type Taken = (Vec<u8>, Vec<u8>);
+
 /// Returns `json` without the member at `path`, and that member as it was written; `None` if it is
 /// not there.
 ///
@@ -14,7 +17,7 @@ const DEPTH_MAX: usize = 128;
 ///
 /// Returns the reason, for people, if the text is no JSON, a place on the way is no object, or a key
 /// is there twice.
-pub(super) fn take(json: &[u8], path: &[String]) -> Result<Option<(Vec<u8>, Vec<u8>)>, String> {
+pub(super) fn take(json: &[u8], path: &[String]) -> Result<Option<Taken>, String> {
     let Some((object, at)) = find(json, path)? else { return Ok(None) };
     let member = object.members[at].clone();
     // With the comma before it, else with the one after it.

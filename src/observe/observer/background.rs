@@ -205,6 +205,8 @@ impl Observer {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "takes a database away")]
+
     use std::fs;
     use std::path::Path;
 
