@@ -12,8 +12,11 @@ use crate::model::{
     AgentId, Delivery, RunId, SessionKey, Task, TaskId, TaskRuntime, TaskStatus, UnixMillis,
 };
 
-/// Most tasks that are kept. A busy gateway has some dozen that are not over.
+/// Most tasks that are kept in each pass. A busy gateway has some dozen that are not over.
 const KEPT_MAX: usize = 20_000;
+
+/// Most tasks that are kept for somebody who asks for all. The gateway forgets them after a week.
+const ALL_MAX: usize = 200_000;
 
 /// Longest text of a cell that is read. Ids and keys have about 100 bytes.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -66,7 +69,7 @@ pub enum TasksKept {
 /// # Errors
 ///
 /// Returns an error if the database cannot be read, the table is another one, or more than 20,000
-/// tasks would be kept.
+/// tasks would be kept, 200,000 if all are wanted.
 pub fn read_tasks(db: &Connection, path: &Path, wanted: TasksKept) -> rusqlite::Result<Vec<Task>> {
     let there = columns(db)?;
     if there.is_empty() {
@@ -89,7 +92,7 @@ pub fn read_tasks(db: &Connection, path: &Path, wanted: TasksKept) -> rusqlite::
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 tasks.extend(task(row, path)?);
-                refuse_too_many(tasks.len())?;
+                refuse_more_than(ALL_MAX, tasks.len())?;
             }
         }
         Some(ids) => {
@@ -145,7 +148,7 @@ fn notable(db: &Connection, there: &BTreeSet<String>) -> rusqlite::Result<Vec<i6
         let is_again = |glance: &Glance| glance.told.is_some_and(|told| again.contains(&told));
         if family.iter().any(|glance| glance.is_notable || is_again(glance)) {
             kept.extend(family.iter().map(|glance| glance.row));
-            refuse_too_many(kept.len())?;
+            refuse_more_than(KEPT_MAX, kept.len())?;
         }
     }
     Ok(kept)
@@ -264,12 +267,12 @@ fn delivery(text: Option<String>) -> Delivery {
     }
 }
 
-fn refuse_too_many(count: usize) -> rusqlite::Result<()> {
-    if count <= KEPT_MAX {
+fn refuse_more_than(max: usize, count: usize) -> rusqlite::Result<()> {
+    if count <= max {
         return Ok(());
     }
     let code = ffi::Error { code: ErrorCode::TooBig, extended_code: ffi::SQLITE_TOOBIG };
-    Err(Error::SqliteFailure(code, Some(format!("more than {KEPT_MAX} tasks to look at"))))
+    Err(Error::SqliteFailure(code, Some(format!("more than {max} tasks to look at"))))
 }
 
 #[cfg(test)]
