@@ -166,9 +166,7 @@ impl Passes {
             self.not_up = Some((process.id, now));
         }
         history.not_up = self.not_up;
-        if self.config.policies.tombstone.mode != Mode::Off {
-            history.tombstones = self.journal.tombstones()?;
-        }
+        history.tombstones = self.tombstones()?;
         let context = Context {
             snapshot: &snapshot,
             history: &history,

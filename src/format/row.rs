@@ -61,7 +61,7 @@ impl RowFields<'_> {
 
     /// Returns the row as a session that an ACP agent works or worked for, as far as it says itself
     /// which one it is.
-    pub(crate) fn to_session(
+    pub(crate) fn take_session(
         &mut self,
         key: SessionKey,
         agent: AgentId,

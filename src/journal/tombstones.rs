@@ -36,10 +36,11 @@ pub(super) struct Kept {
 
 impl Journal {
     /// Returns all tombstones. Where the database has none, as after it was lost, those of the copy.
+    /// One that cannot be read is a problem, and no error: it must not hold up repairs.
     ///
     /// # Errors
     ///
-    /// Returns an error if they cannot be read. They are then not known to be none.
+    /// Returns an error if the database cannot be read. They are then not known to be none.
     pub fn tombstones(&mut self) -> Result<Arc<Tombstones>, JournalError> {
         let mut kept = self.tombstones.take().unwrap_or_default();
         let newest = kept.newest;
@@ -48,7 +49,11 @@ impl Journal {
             kept.seen = self.read(WHAT, sightings)?;
         }
         if events.is_empty() && newest == 0 && kept.lost.is_empty() {
-            let Copied { events, problems } = self.copy.read()?;
+            let read = self.copy.read();
+            let Copied { events, problems } = read.unwrap_or_else(|error| Copied {
+                events: Vec::new(),
+                problems: vec![format!("failed to {error}")],
+            });
             kept.problems = problems;
             add(&mut kept.all, events.iter());
             kept.lost = events;

@@ -222,6 +222,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_written_down_is_held_by_nothing_and_costs_nothing() {
+        let record = |id: &str| {
+            let decision = Decision::Act(Action::Record(Vec::new()), ActReason::BackingSeen);
+            Verdict { policy: Policy::Tombstone, decision, ..act(id) }
+        };
+        let mut history = History { acted_at: vec![NOW; 30], ..History::default() };
+        history.controls.paused = Some((NOW.plus(Duration::from_secs(9)), String::new()));
+        let until = NOW.plus(Duration::from_secs(1));
+        history.controls.protected = vec![Protection { id: "a".to_owned(), until }];
+        check(record("a"), &history, "act backing_seen");
+
+        let mut verdicts: Vec<_> = (0..100).map(|n| record(&n.to_string())).collect();
+        verdicts.push(act("z"));
+        let planned = planned(verdicts.clone(), &History::default());
+        assert_eq!(planned.last().unwrap(), "act holder_dead", "after all that is written down");
+        let after = remember(History::default(), &verdicts, LIMITS, CONFIRM, NOW);
+        assert_eq!(after.subjects.len(), 1);
+    }
+
+    #[test]
     fn a_subject_cools_down_whatever_it_has_become() {
         let acted = |at| seen(|seen| seen.last_acted = Some(at));
         check(act("a"), &acted(ago(899)), "hold cooling_down");

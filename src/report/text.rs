@@ -142,11 +142,8 @@ pub(crate) fn gateway_line(
 fn closing(report: &PassReport, paint: Paint, out: &mut String) -> fmt::Result {
     let Summary { acted, would_act, observed, held, failed, unverified, changed } =
         report.summary();
-    let records = report.listed().filter(|entry| entry.verdict.is_record());
-    let outcomes = records.filter_map(|entry| entry.done.as_ref().map(|done| done.outcome));
-    let outcomes: Vec<_> = outcomes.collect();
-    let records = |of: Outcome| outcomes.iter().filter(|outcome| **outcome == of).count();
-    let (recorded, would_record) = (records(Outcome::Done), records(Outcome::WouldDo));
+    let recorded = records(report, Outcome::Done);
+    let would_record = records(report, Outcome::WouldDo);
     let would_repair = would_act - would_record;
     let nothing_wrong = report.listed().filter(|entry| !entry.verdict.suspect).count();
     let counts = [
@@ -189,6 +186,12 @@ fn closing(report: &PassReport, paint: Paint, out: &mut String) -> fmt::Result {
         _ => Some("Repair"),
     };
     hints(report, with, out)
+}
+
+/// How much was only written down, with this outcome.
+fn records(report: &PassReport, outcome: Outcome) -> usize {
+    let records = report.entries.iter().filter(|entry| entry.verdict.is_record());
+    records.filter(|entry| entry.done.as_ref().is_some_and(|done| done.outcome == outcome)).count()
 }
 
 /// What is listed and not wrong, counted by what is said of it. What is below another process is
@@ -275,7 +278,8 @@ pub(crate) fn status_line(report: &PassReport) -> String {
     let summary = report.summary();
     let mut line = short(&report.gateway);
     for (count, word) in [
-        (summary.acted, "repaired"),
+        (summary.acted - records(report, Outcome::Done), "repaired"),
+        (records(report, Outcome::Done), "recorded"),
         (summary.observed, "observed"),
         (summary.held, "held"),
         (summary.failed + summary.unverified, "failed"),

@@ -50,4 +50,5 @@ mod rpc_matrix;
 mod sigkill_resumed;
 mod stale_sigkill;
 mod stale_sigterm;
+mod tombstone;
 mod wrapper_killed;

@@ -147,6 +147,15 @@ impl<'h> Watchdog<'h> {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// Everything that is on record of backing sessions.
+    #[track_caller]
+    pub(crate) fn tombstones(&self) -> Vec<Value> {
+        let said = self.run(self.config, &["tombstones", "list", "--json"]);
+        assert!(said.status.success(), "tombstones: {said:?}");
+        let list: Value = serde_json::from_slice(&said.stdout).unwrap();
+        list["tombstones"].as_array().unwrap().clone()
+    }
+
     /// What is said about one process.
     #[track_caller]
     pub(crate) fn explain(&self, process: Process) -> String {

@@ -17,7 +17,7 @@ const NAME: &str = "acpx:v2:eyJuYW1lIjoiayIsImFnZW50IjoiY2xhdWRlIiwiY3dkIjoiL3ci
 #[track_caller]
 fn session(json: &str) -> crate::model::AcpSession {
     let mut fields = row_fields(json.as_bytes()).unwrap_or_else(|| panic!("no row: {json}"));
-    fields.to_session("agent:claude:acp:1".into(), "claude".into(), PathBuf::from("/s"))
+    fields.take_session("agent:claude:acp:1".into(), "claude".into(), PathBuf::from("/s"))
 }
 
 #[track_caller]

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "loses our own files, as a disk would")]
+
 use std::fs;
 
 use super::super::testing::{Folder, NOW, at, check_not_written, fill};
@@ -96,6 +98,15 @@ fn of_an_edited_copy_only_the_whole_lines_count_and_a_second_claim_is_a_dispute(
     let problems = journal.tombstone_problems();
     assert_eq!(problems.len(), 1);
     assert!(problems[0].contains("tombstones.jsonl:3: its checksum"), "{problems:?}");
+}
+
+#[test]
+fn a_copy_that_cannot_be_read_is_a_problem_and_holds_nothing_up() {
+    let folder = Folder::new();
+    fs::create_dir(jsonl(&folder)).unwrap();
+    let mut journal = folder.open();
+    assert!(journal.tombstones().unwrap().0.is_empty());
+    assert!(journal.tombstone_problems()[0].contains("tombstones.jsonl"));
 }
 
 #[test]

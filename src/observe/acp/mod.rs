@@ -1,8 +1,9 @@
 //! What the gateway writes about the agents it starts, and what shows whose a process is.
 //!
-//! Three sources: leases ([`LeaseReader`]), the session records of acpx ([`RecordReader`]), and
-//! the environment that a process was started with ([`Origin`]). [`signs`] compares them with one
-//! process. None of it is a judgement: several signs make a proof, and none of them says that a
+//! What sessions they work for, and for whom, is said by the session stores and databases
+//! ([`AcpReader`]). Whose a process is has three sources: leases ([`LeaseReader`]), the session
+//! records of acpx ([`RecordReader`]), and the environment that a process was started with
+//! ([`Origin`]). [`signs`] compares them with one process. None of it is a judgement: several signs make a proof, and none of them says that a
 //! process is not needed any more.
 
 mod fit;

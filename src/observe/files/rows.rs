@@ -130,7 +130,7 @@ impl<'a> Rows<'a> {
         let earlier = self.acp.remove(&key);
         self.acp_bytes -= earlier.as_ref().map_or(0, text_bytes);
         let Some(row) = row else { return };
-        let session = row.to_session(key.clone(), at.agent.clone(), at.path.clone());
+        let session = row.take_session(key.clone(), at.agent.clone(), at.path.clone());
         self.acp_bytes += text_bytes(&session);
         if self.acp.len() >= ACP_MAX || self.acp_bytes > KEPT_BYTES_MAX {
             self.acp_bytes -= text_bytes(&session);

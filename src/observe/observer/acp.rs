@@ -41,3 +41,38 @@ impl Observer {
         records.chain(Some(state).filter(|state| state.is_dir())).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::observe::Sought;
+    use crate::observe::locate::{Request, locate};
+
+    #[test]
+    fn nothing_is_opened_while_maintenance_runs_or_nobody_wants_to_know() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("state");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(dir.path().join("openclaw.json"), "{}").unwrap();
+        // Whoever opens it has a gap to tell of.
+        std::fs::write(folder.join("openclaw.sqlite"), "no database").unwrap();
+        let env = |_: &str| None;
+        let request = Request { state_dir: Some(dir.path().to_owned()), env: &env };
+        let install = locate(&request).unwrap();
+        let mut observer = Observer::new(install, Path::new("/proc"), Box::new(env));
+        let doctor = ProcessId { pid: 7, start_ticks: 1 };
+        let mut look = |is_sought, maintenance| {
+            observer.configure(Sought { acp: is_sought, ..Sought::default() });
+            let mut gaps = Vec::new();
+            let now = UnixMillis(i64::MAX);
+            let seen =
+                observer.acp_sessions(&Era::Sqlite, maintenance, vec![], &mut gaps, now).is_some();
+            (seen, gaps.len())
+        };
+        assert_eq!(look(true, Some(doctor)), (false, 0));
+        assert_eq!(look(false, None), (false, 0));
+        assert_eq!(look(true, None), (true, 1));
+    }
+}

@@ -1,5 +1,7 @@
 //! Backing sessions of captured states: recorded for whoever asked for them, kept when all else is lost.
 
+#![expect(clippy::disallowed_methods, reason = "loses our own files, as a disk would")]
+
 use std::fs;
 
 use serde_json::Value;
@@ -107,4 +109,25 @@ fn an_id_that_is_unknown_or_means_several_is_refused() {
             "claude-sess-1 agent:main:main live"
         ]
     );
+}
+
+#[test]
+fn neither_a_pause_nor_a_gateway_that_is_down_holds_it() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    assert_eq!(capture.run(&["pause", "--for", "1h"]).code, Some(0));
+    capture.json(&["run", "--once"]);
+    assert_eq!(listed(&capture), both());
+}
+
+#[test]
+fn where_it_is_only_observed_or_off_nothing_is_written() {
+    for (mode, want) in [("observe", 2), ("off", 0)] {
+        let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+        capture.configure(&format!("policies: {{ tombstone: {{ mode: {mode} }} }}"));
+        let report = capture.json(&["run", "--once"]);
+        let seen = verdicts(&report).iter().filter(|line| line.contains("backing")).count();
+        assert_eq!(seen, want, "{mode}");
+        assert_eq!(listed(&capture), Vec::<String>::new());
+        assert_eq!(capture.own_files("tombstones.jsonl"), Vec::<std::path::PathBuf>::new());
+    }
 }

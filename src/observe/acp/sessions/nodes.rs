@@ -85,7 +85,8 @@ fn node(row: &Row<'_>, agent: &AgentId, path: &Path) -> rusqlite::Result<Option<
     };
     let entry = row.get_ref(6)?.as_str().ok().and_then(|json| row_fields(json.as_bytes()));
     let (agent, path) = (agent.clone(), path.to_owned());
-    let said = entry.map(|mut fields| fields.to_session(key.clone(), agent.clone(), path.clone()));
+    let said =
+        entry.map(|mut fields| fields.take_session(key.clone(), agent.clone(), path.clone()));
     let times = said.as_ref().map(|said| (said.started_at, said.ended_at)).unwrap_or_default();
     let named = |column| text(row, column).map(|text| text.map(SessionKey::from));
     Ok(Some(Node {
