@@ -29,8 +29,8 @@ use crate::error::chain;
 use crate::gateway::{Hear, Speak};
 use crate::journal::{self, Absent, ActionLock, InstanceError, Journal, JournalError};
 use crate::model::{
-    Action, ActionId, Decision, History, Mode, Outcome, Policy, ProcessId, Snapshot, Source,
-    Status, Subject, SubjectHistory, UnixMillis, Verdict, span,
+    Action, ActionId, Decision, History, Outcome, Policy, ProcessId, Snapshot, Source, Status,
+    Subject, SubjectHistory, UnixMillis, Verdict, span,
 };
 use crate::observe::{ObserveError, Observer};
 use crate::plan;
