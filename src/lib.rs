@@ -27,7 +27,7 @@
 //! | [`plan`] | order, budgets, cool-downs, off switches; what a pass leaves to the next | `model` |
 //! | [`gateway`] | speaks with the gateway: address, device, handshake, lanes, events, calls | `model`, `format` |
 //! | [`observe`] | looks: state directory, era, gateway, process table, files, databases, log | `model`, `format`, targets of `gateway` |
-//! | [`act`] | changes: releases a lock, settles a row, ends a tree of processes, has the gateway repair a lane, undoes, finishes what a crash left | `model`, `format`, `gateway` |
+//! | [`act`] | changes: releases a lock, settles a row, ends a tree of processes, has the gateway repair a lane, takes a task out of every place, undoes, finishes what a crash left | `model`, `format`, `gateway` |
 //! | [`journal`] | remembers: intents, outcomes, history, ledger, tombstones, off switches, single instance | `model` |
 //! | [`config`] | YAML to checked values, every problem at once | `model`, settings of `policy` and `plan` |
 //! | [`pass`] | one pass | all above |

@@ -6,6 +6,8 @@
 mod census;
 mod hear;
 mod lane;
+mod purge;
+mod sought;
 mod summary;
 mod tombstone;
 mod undo;
@@ -27,10 +29,10 @@ use crate::error::chain;
 use crate::gateway::{Hear, Speak};
 use crate::journal::{self, Absent, ActionLock, InstanceError, Journal, JournalError};
 use crate::model::{
-    Action, ActionId, Decision, History, Mode, Outcome, Policy, ProcessId, Snapshot, Source,
-    Status, Subject, SubjectHistory, UnixMillis, Verdict, span,
+    Action, ActionId, Decision, History, Outcome, Policy, ProcessId, Snapshot, Source, Status,
+    Subject, SubjectHistory, UnixMillis, Verdict, span,
 };
-use crate::observe::{ObserveError, Observer, Sought};
+use crate::observe::{ObserveError, Observer};
 use crate::plan;
 use crate::policy::{self, Context};
 use crate::report::{Done, Entry, PassReport, Recovered};
@@ -38,6 +40,8 @@ use crate::text::escape;
 
 use census::Again;
 use lane::LaneAgain;
+pub use purge::Purged;
+use sought::sought;
 use summary::report;
 pub use undo::Undone;
 use words::{conclusion, done, intent, log_action, note};
@@ -289,6 +293,7 @@ impl Passes {
             is_alive,
             census: &NoCensus,
             speak: None,
+            stopped: &|| self.observer.stopped(self.clock.now()),
             lanes: &NoLaneCensus,
             hurry: &|| false,
             wait: &std::thread::sleep,
@@ -384,19 +389,5 @@ impl Passes {
             }
         }
         Ok(())
-    }
-}
-
-fn sought(config: &Config) -> Sought {
-    let policies = &config.policies;
-    Sought {
-        acp: policies.tombstone.mode != Mode::Off,
-        children: [policies.hung_lane.mode, policies.held_lock.mode]
-            .iter()
-            .any(|mode| *mode != Mode::Off),
-        start_grace: config.start_grace,
-        families: policies.orphan_process.families.iter().map(|rule| rule.family.clone()).collect(),
-        window: policies.runaway_agent.cpu.map(|limit| limit.over).unwrap_or_default(),
-        vitals: policies.gateway_health.mode != Mode::Off,
     }
 }

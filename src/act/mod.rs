@@ -22,6 +22,7 @@ mod file;
 mod lane;
 mod lock;
 mod object;
+mod purge;
 mod quarantine;
 #[cfg_attr(
     not(target_os = "linux"),
@@ -40,6 +41,7 @@ use std::time::Duration;
 pub use census::{Census, NoCensus};
 pub use error::ActError;
 pub use lane::{LaneCensus, NoLaneCensus};
+pub use purge::{Member, PurgeManifest, PurgePart};
 pub use quarantine::{
     CallManifest, Manifest, Quarantine, Realm, RecordManifest, RowManifest, TreeManifest,
 };
@@ -77,6 +79,8 @@ pub struct Actuator<'a> {
     pub census: &'a dyn Census,
     /// Speaks with the gateway; `None`: nobody does, and no lane is repaired through it.
     pub speak: Option<&'a dyn Speak>,
+    /// Says why the gateway is not proven to be stopped; looked at anew each time.
+    pub stopped: &'a dyn Fn() -> Result<(), String>,
     /// Looks at a lane again, while the gateway repairs it.
     pub lanes: &'a dyn LaneCensus,
     /// Answers whether somebody waits for us to be done. Asked while processes end, and while the
@@ -162,6 +166,7 @@ impl Actuator<'_> {
             Action::Settle(edit) => row::settle(self, id, edit),
             Action::EndTree(end) => end_tree::end(self, id, end),
             Action::CallLane(call) => lane::call(self, id, call),
+            Action::PurgeTask(purge) => purge::purge(self, id, purge),
             // Written by the pass into our own state: there is nothing to act on.
             Action::Record(_) => Ok(Performed::of(Outcome::WouldDo)),
         }

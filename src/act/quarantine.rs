@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ActError;
 use super::file;
+use super::purge::PurgeManifest;
 use crate::model::{
     ActionId, BootId, FileStamp, ProcessId, RunId, Rung, SessionId, SessionKey, UnixMillis,
     WriteProtocol,
@@ -55,6 +56,10 @@ pub enum Manifest {
     CallLane(Box<CallManifest>),
     /// An acpx record that is put back by an undo.
     RestoreRecord(Box<RecordManifest>),
+    /// A task that is taken out of every place that names it.
+    PurgeTask(Box<PurgeManifest>),
+    /// One that is put back there by an undo.
+    RestoreTask(Box<PurgeManifest>),
 }
 
 /// What the gateway was asked to do to a lane. It can be neither finished, reverted nor undone from

@@ -2,7 +2,7 @@
 
 use super::error::ActError;
 use super::quarantine::Manifest;
-use super::{Actuator, Performed, end_tree, lane, lock, record, row};
+use super::{Actuator, Performed, end_tree, lane, lock, purge, record, row};
 use crate::model::{ActionId, LockStamp};
 
 /// Looks at an action whose outcome was never recorded, and brings it to an end. Never repeats it.
@@ -21,6 +21,9 @@ pub fn recover(actuator: &Actuator<'_>, id: ActionId) -> Result<Performed, ActEr
         Some(Manifest::Settle(manifest)) => row::recover(actuator, id, &manifest),
         Some(Manifest::EndTree(manifest)) => end_tree::recover(actuator, id, &manifest),
         Some(Manifest::CallLane(manifest)) => Ok(lane::recover(&manifest)),
+        Some(Manifest::PurgeTask(manifest) | Manifest::RestoreTask(manifest)) => {
+            purge::recover(actuator, id, &manifest)
+        }
         Some(Manifest::RestoreRecord(manifest)) => record::recover(actuator, id, &manifest, true),
     }
 }

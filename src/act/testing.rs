@@ -45,6 +45,7 @@ impl Place {
             is_alive,
             census: &super::NoCensus,
             speak: None,
+            stopped: &|| Err("nobody looks for a gateway here".to_owned()),
             lanes: &super::NoLaneCensus,
             hurry: &|| false,
             wait: &nothing_meanwhile,

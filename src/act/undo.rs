@@ -2,7 +2,7 @@
 
 use super::error::ActError;
 use super::quarantine::{Manifest, RecordManifest};
-use super::{Actuator, Performed, lane, lock, record, row};
+use super::{Actuator, Performed, lane, lock, purge, record, row};
 use crate::model::{ActionId, Outcome};
 
 /// Undoes action `undone`, under the journal number `undo`. Refuses, as `changed`, if the place
@@ -30,6 +30,10 @@ pub fn undo(
             None => Ok(Performed::changed("ended processes cannot be brought back")),
         },
         Some(Manifest::CallLane(manifest)) => Ok(lane::undo(&manifest)),
+        Some(Manifest::PurgeTask(manifest)) => purge::undo(actuator, undone, undo, &manifest),
+        Some(Manifest::RestoreTask(_)) => {
+            Ok(Performed::changed("it was an undo itself; purge the task again"))
+        }
         Some(Manifest::RestoreRecord(_)) => Ok(Performed::changed("it was an undo itself")),
     }
 }

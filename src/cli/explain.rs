@@ -24,7 +24,8 @@ use process::Asked;
 /// The evidence, the verdict and the next step
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Explain {
-    /// A lane's session key, a lock's path, the end of either, a session id, a backing id or its
+    /// A lane's session key, a lock's path, the end of either, a session id, the id of a task or a
+    /// backing session or its
     /// beginning, or the pid of any process
     subject: String,
 }
@@ -155,13 +156,15 @@ fn matching<'a>(report: &'a PassReport, sought: &Sought<'_>) -> Vec<&'a Entry> {
     report.entries.iter().filter(names).collect()
 }
 
-/// Whether a text is the end of a lane's key or of a lock's path, or the beginning of a backing id,
-/// and long enough to say which.
+/// Whether a text is the end of a lane's key or of a lock's path, or the beginning of the id of a task
+/// or a backing session, and long enough to say which.
 /// The end of a process would be of its start ticks.
 fn is_end(subject: &Subject, text: &str) -> bool {
     match subject.kind {
         SubjectKind::Lane | SubjectKind::Lock => text.len() >= 4 && subject.id.ends_with(text),
-        SubjectKind::BackingSession => text.len() >= 4 && subject.id.starts_with(text),
+        SubjectKind::Task | SubjectKind::BackingSession => {
+            text.len() >= 4 && subject.id.starts_with(text)
+        }
         SubjectKind::Process | SubjectKind::Gateway => false,
     }
 }
@@ -288,6 +291,12 @@ fn write_once(lines: impl Iterator<Item = String>, out: &mut String) -> std::fmt
         }
     }
     Ok(())
+}
+
+/// Writes the evidence of a verdict.
+pub(super) fn facts(verdict: &crate::model::Verdict, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nevidence")?;
+    verdict.evidence.0.iter().try_for_each(|(name, value)| write_fact(name, value, 2, out))
 }
 
 /// One fact a line; facts that have parts stand above them.

@@ -10,6 +10,7 @@ mod history;
 mod open;
 mod run;
 mod status;
+mod tasks;
 mod tombstones;
 mod undo;
 
@@ -98,10 +99,12 @@ enum Command {
     Run(run::Run),
     /// Show everything that would be done, and everything that is held and why; change nothing
     Plan(run::Plan),
-    /// Say everything about one lane, lock or process: the evidence, the verdict, the next step
+    /// Say everything about one lane, lock, task or process: the evidence, the verdict, the next step
     Explain(explain::Explain),
     /// Show the gateway, what is held, what was done lately
     Status(status::Status),
+    /// Background tasks: list them, say everything about one, take one out of every place
+    Tasks(tasks::Tasks),
     /// Show what was found and done, from the journal
     History(history::History),
     /// Show to whom the conversations of ACP agents belong
@@ -158,6 +161,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Plan(command)) => run::plan(global, command),
         Some(Command::Explain(command)) => explain::explain(global, command),
         Some(Command::Status(command)) => status::status(global, command),
+        Some(Command::Tasks(command)) => tasks::tasks(global, command),
         Some(Command::History(command)) => history::history(global, command),
         Some(Command::Tombstones(command)) => tombstones::tombstones(global, command),
         Some(Command::Undo(command)) => undo::undo(global, command),

@@ -203,6 +203,15 @@ pub(super) const LEAK_AFTER: Bounds<Duration> = Bounds {
     above: NEVER,
 };
 
+/// Nothing heard of a task.
+pub(super) const TASK_AFTER: Bounds<Duration> = Bounds {
+    least: Duration::from_mins(5),
+    below: "the gateway itself looks through its tasks every minute",
+    short: Duration::ZERO,
+    most: Duration::from_hours(30 * 24),
+    above: NEVER,
+};
+
 /// No limit at all is written so.
 const NO_LIMIT: &str = "for no limit, write `off`";
 

@@ -144,6 +144,8 @@ policies.runaway_agent.mode: observe  # built-in default
 policies.runaway_agent.cpu: 90% for 15m  # built-in default
 policies.runaway_agent.memory: 2GiB  # built-in default
 policies.runaway_agent.age: off  # built-in default
+policies.zombie_task.mode: observe  # built-in default
+policies.zombie_task.after: 30m  # built-in default
 policies.gateway_health.mode: observe  # built-in default
 policies.gateway_health.after: 2m  # built-in default
 policies.gateway_health.starts: 3  # built-in default

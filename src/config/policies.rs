@@ -13,7 +13,7 @@ use crate::policy::LanePattern;
 use crate::policy::settings::{
     CpuLimit, DeadLock, GatewayHealth, HeldLock, HungLane, HungLaneOverride, LaneRepair,
     LeakedProcess, OrphanProcess, Override, Policies, RunawayAgent, StaleLane, StaleLaneOverride,
-    Tombstone,
+    Tombstone, ZombieTask,
 };
 
 /// Times are written with their unit.
@@ -29,6 +29,7 @@ pub(super) struct PoliciesSection {
     orphan_process: OrphanProcessSection,
     leaked_process: LeakedProcessSection,
     runaway_agent: RunawayAgentSection,
+    zombie_task: ZombieTaskSection,
     gateway_health: GatewayHealthSection,
     tombstone: TombstoneSection,
 }
@@ -110,6 +111,13 @@ struct LeakedProcessSection {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct ZombieTaskSection {
+    mode: Mode,
+    after: Time,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RunawayAgentSection {
     mode: Mode,
     cpu: Written<Limit<CpuLimit>>,
@@ -157,6 +165,10 @@ impl PoliciesSection {
             runaway_agent: self.runaway_agent.checked(),
             hung_lane: self.hung_lane.checked(),
             held_lock: self.held_lock.checked(),
+            zombie_task: ZombieTask {
+                mode: self.zombie_task.mode,
+                after: self.zombie_task.after.0,
+            },
             gateway_health: self.gateway_health.checked(),
             tombstone: Tombstone { mode: self.tombstone.mode },
             overrides: overrides.into_iter().map(OverrideItem::checked).collect(),

@@ -5,7 +5,7 @@
 use super::bounds::{
     AGENT_AGE, COOLDOWN, DOWN_AFTER, GAP, GIVE_UP, HELD_AFTER, HUNG_AFTER, INTERVAL, KEEP,
     LEAK_AFTER, LOCK_AGE, LOOKS, MEMORY, PER_HOUR, PER_PASS, POSITION, STALE_AFTER, START_GRACE,
-    STARTS, TERM_WAIT, TREE_AGE, ZOMBIES,
+    STARTS, TASK_AFTER, TERM_WAIT, TREE_AGE, ZOMBIES,
 };
 use super::keys::{Key, Kind};
 
@@ -262,6 +262,22 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Limit(&Kind::Duration(TREE_AGE)),
         Some("off"),
         "Greatest age of one tree.",
+    ),
+    section(
+        "policies.zombie_task",
+        "Background tasks that nothing works on any more. Nothing is done about them by itself.",
+    ),
+    key(
+        "policies.zombie_task.mode",
+        Kind::Choice(&["off", "observe"]),
+        Some("observe"),
+        "Whether they are looked at: off or observe (report only).",
+    ),
+    key(
+        "policies.zombie_task.after",
+        Kind::Duration(TASK_AFTER),
+        Some("30m"),
+        "How long nothing must have been heard of a task, or its end not have been told.",
     ),
     section(
         "policies.gateway_health",

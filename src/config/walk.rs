@@ -289,10 +289,10 @@ mod tests {
             "3:5 policies.dead_lock: unknown key `min_aeg`, expected one of `mode`, `min_age`; did you mean `min_age`?",
         );
         check(
-            "policies: { dead_lock: { mode: off }, zombie_task: { mode: off } }",
-            "1:39 policies: unknown key `zombie_task`, expected one of `stale_lane`, `hung_lane`, \
+            "policies: { dead_lock: { mode: off }, zombie_tasks: { mode: off } }",
+            "1:39 policies: unknown key `zombie_tasks`, expected one of `stale_lane`, `hung_lane`, \
              `dead_lock`, `held_lock`, `orphan_process`, `leaked_process`, `runaway_agent`, \
-             `gateway_health`, `tombstone`",
+             `zombie_task`, `gateway_health`, `tombstone`; did you mean `zombie_task`?",
         );
         check(
             "dead_lock: { mode: off }",

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BootId, LaneCall, LockStamp, ProcessId, Row, SessionKey, TombstoneEvent, Transcript, UnixMillis,
+    BootId, LaneCall, LockStamp, ProcessId, Row, SessionKey, TaskPurge, TombstoneEvent, Transcript,
+    UnixMillis,
 };
 
 /// A change to the world, complete: the actuator is left nothing to choose.
@@ -30,6 +31,8 @@ pub enum Action {
     EndTree(Box<TreeEnd>),
     /// Have the gateway itself repair a lane.
     CallLane(Box<LaneCall>),
+    /// Take a task out of every place that names it, with the gateway stopped.
+    PurgeTask(Box<TaskPurge>),
     /// Write down what happened to a backing session, in our own state. Touches nothing of anybody
     /// else's.
     Record(Vec<TombstoneEvent>),
@@ -44,6 +47,7 @@ impl Action {
             Action::Settle(_) => "settle",
             Action::EndTree(_) => "end_tree",
             Action::CallLane(call) => call.rung.name(),
+            Action::PurgeTask(_) => "purge_task",
             Action::Record(_) => "record",
         }
     }

@@ -40,6 +40,12 @@ name! {
     AgentId
 }
 
+impl std::borrow::Borrow<str> for SessionKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl SessionKey {
     /// Returns true if the lane belongs to a spawned subagent (`agent:<id>:subagent:…`).
     #[must_use]

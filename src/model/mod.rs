@@ -20,6 +20,7 @@ mod lane;
 mod ledger;
 mod lock;
 mod process;
+mod purge;
 mod reach;
 mod reason;
 mod record;
@@ -57,6 +58,7 @@ pub use lane::{Lane, LaneStatus, Residue, Row, Store, StoreFacts, Transcript};
 pub use ledger::{Descent, Ledger};
 pub use lock::{Claim, Lock, LockStamp, Payload};
 pub use process::{ProcessId, Sighting};
+pub use purge::{Cell, RowCopy, TaskPurge};
 pub use reach::{GatewayUrl, Given, SecretPlace};
 pub use reason::{ActReason, HoldReason};
 pub use record::{AcpxRecord, RecordMode};
@@ -65,7 +67,7 @@ pub use rpc::{
 };
 pub use snapshot::{Gap, Snapshot, Source};
 pub(crate) use span::span;
-pub use task::{Delivery, SubagentRun, Task, TaskId, TaskRuntime, TaskStatus};
+pub use task::{ChildRow, Delivery, SubagentRun, Task, TaskId, TaskRuntime, TaskStatus};
 pub use time::UnixMillis;
 pub use tombstone::{
     BackingFacts, Tombstone, TombstoneEvent, TombstoneEventKind, TombstoneState, Tombstones,

@@ -61,6 +61,11 @@ reasons! {
         NoActiveRun => "no_active_run", "the gateway itself says that no run is active, and it knows of all";
         /// stale_lane: restart recovery has given it up for good.
         Tombstoned => "tombstoned", "restart recovery has given it up, and refuses every message";
+        /// zombie_task: the session that was spawned for it has ended.
+        ChildEnded { ago: Duration }
+            => "child_ended", "a task of it is not over, and the session that works on it ended {} ago", span(*ago);
+        /// zombie_task: the session that was spawned for it is gone.
+        ChildGone => "child_gone", "a task of it is not over, and the session that works on it is gone";
         /// hung_lane: the run is alive and makes no progress.
         NoProgress { quiet: Duration }
             => "no_progress", "its run is alive, and nothing of it has moved for {}", span(*quiet);
@@ -229,6 +234,17 @@ reasons! {
             => "loses_events", "it dropped events that it should have told, {times} times so far and {} ago at last; no run can be called silent meanwhile", span(*ago);
         /// gateway_health: it does not speak with us.
         CannotAsk { fault: &'static str, text: String } => "cannot_ask", "it cannot be asked ({fault}): {text}";
+        /// zombie_task: an agent is alive that works for it.
+        AgentAlive { id: ProcessId } => "agent_alive", "an agent that works for it is alive, {id}";
+        /// zombie_task: its end is known and told.
+        TaskOver => "task_over", "it is over, and that was told";
+        /// zombie_task: nothing works on it, and what helps is for a person to do.
+        TaskByHand { proof: ActReason, next: String } => "task_by_hand", "{proof}; {next}";
+        /// zombie_task: it ended over and over, and was spawned once at most.
+        AnnouncedAgain { runs: usize }
+            => "announced_again", "its session and label ended in {runs} runs that nobody spawned: their end is told again and again";
+        /// zombie_task: its end was not told.
+        DeliveryUnsettled { ago: Duration } => "delivery_unsettled", "a task of it ended {} ago, and its delivery is still pending", span(*ago);
         /// The gateway does not answer over RPC.
         RpcUnavailable { fault: RpcFault, text: String }
             => "rpc_unavailable", "the gateway gives no answer over RPC ({}): {text}", fault.name();

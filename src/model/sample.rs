@@ -76,6 +76,7 @@ pub(crate) fn snapshot() -> Snapshot {
         acp: None,
         records: None,
         tasks: None,
+        task_children: Vec::new(),
         subagents: None,
         gaps: Vec::new(),
     }

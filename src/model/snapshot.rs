@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{
-    AcpSession, AcpxRecord, Agent, Child, EndedTool, Gateway, Host, Lane, Lock, LogSign, ProcessId,
-    Rpc, SessionKey, SubagentRun, Task, UnixMillis, Vitals,
+    AcpSession, AcpxRecord, Agent, Child, ChildRow, EndedTool, Gateway, Host, Lane, Lock, LogSign,
+    ProcessId, Rpc, SessionKey, SubagentRun, Task, UnixMillis, Vitals,
 };
 
 /// The world at one instant, and what of it could not be seen.
@@ -58,8 +58,13 @@ pub struct Snapshot {
     pub acp: Option<Vec<Arc<AcpSession>>>,
     /// The acpx records of all workspaces, by path; `None` if they were not looked for.
     pub records: Option<Vec<Arc<AcpxRecord>>>,
-    /// Background tasks, by id; `None` if they were not looked for.
+    /// Background tasks that are not over, or whose end was not told or told again and again, with
+    /// all others of the same run, by id; all tasks, if the observer was told so. `None` if they were
+    /// not looked for, or could not be read.
     pub tasks: Option<Vec<Task>>,
+    /// The session rows of the children of `tasks` that are not over, by key. One that is not here
+    /// has no row, unless there is a gap in [`Source::Sessions`].
+    pub task_children: Vec<ChildRow>,
     /// The registry of subagent runs; `None` if it was not looked for.
     pub subagents: Option<Vec<SubagentRun>>,
     /// What could not be seen.

@@ -2,11 +2,31 @@
 
 use std::path::PathBuf;
 
-use super::{AgentId, RunId, SessionKey, UnixMillis};
+use super::{AgentId, Field, LaneStatus, RunId, SessionId, SessionKey, Transcript, UnixMillis};
 
 /// The id of one row of `task_runs`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TaskId(pub String);
+
+impl Task {
+    /// Returns true if it is neither over nor of a status that is not known.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.status, TaskStatus::Queued | TaskStatus::Running)
+    }
+
+    /// Returns when it began.
+    #[must_use]
+    pub fn began_at(&self) -> Option<UnixMillis> {
+        self.started_at.or(self.created_at)
+    }
+}
+
+impl std::fmt::Display for TaskId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// One row of `task_runs`. One spawn of an ACP agent makes three or four of them with the same run id
 /// (measured on 2026.4.15): what belongs together is judged together.
@@ -79,11 +99,12 @@ pub enum TaskStatus {
 }
 
 /// `delivery_status` of a task.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Delivery {
-    /// `pending` or `session_queued`: still to be told.
+    /// `pending`: still to be told.
     Unsettled,
-    /// `delivered`, `failed`, `parent_missing` or `not_applicable`.
+    /// `delivered`, `session_queued`, `failed`, `parent_missing` or `not_applicable`. What was queued
+    /// into the session of whoever asked stays so for good (measured on 2026.4.15).
     Settled,
     /// Absent, or anything else.
     Unknown,
@@ -107,4 +128,23 @@ pub struct SubagentRun {
     pub ended_at: Option<UnixMillis>,
     /// `completionAnnouncedAt`.
     pub announced_at: Option<UnixMillis>,
+}
+
+/// The session row of the child of a task that is not over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChildRow {
+    /// The session key.
+    pub key: SessionKey,
+    /// The `sessions.json`, or the database.
+    pub store: PathBuf,
+    /// `sessionId`.
+    pub session_id: Option<SessionId>,
+    /// `status`.
+    pub status: LaneStatus,
+    /// `startedAt`.
+    pub started_at: Field<UnixMillis>,
+    /// `endedAt`.
+    pub ended_at: Field<UnixMillis>,
+    /// Its transcript.
+    pub transcript: Transcript,
 }

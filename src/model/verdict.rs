@@ -24,6 +24,8 @@ pub enum Policy {
     HungLane,
     /// The live gateway holds a transcript lock for too long (#68823).
     HeldLock,
+    /// Background tasks that nothing works on any more, or that are told again and again (#62997).
+    ZombieTask,
     /// The gateway itself is not well.
     GatewayHealth,
     /// To whom a backing session belongs, before the gateway forgets it (#87599).
@@ -32,7 +34,7 @@ pub enum Policy {
 
 impl Policy {
     /// Every policy, in the order of their judgement.
-    pub const ALL: [Policy; 9] = [
+    pub const ALL: [Policy; 10] = [
         Policy::Tombstone,
         Policy::DeadLock,
         Policy::StaleLane,
@@ -41,6 +43,7 @@ impl Policy {
         Policy::OrphanProcess,
         Policy::LeakedProcess,
         Policy::RunawayAgent,
+        Policy::ZombieTask,
         Policy::GatewayHealth,
     ];
 
@@ -55,6 +58,7 @@ impl Policy {
             Policy::RunawayAgent => "runaway_agent",
             Policy::HungLane => "hung_lane",
             Policy::HeldLock => "held_lock",
+            Policy::ZombieTask => "zombie_task",
             Policy::GatewayHealth => "gateway_health",
             Policy::Tombstone => "tombstone",
         }
@@ -90,8 +94,8 @@ pub enum Mode {
 pub struct Subject {
     /// Its kind.
     pub kind: SubjectKind,
-    /// Lane: session key. Lock: path. Process: `pid@start_ticks`. Gateway: what is wrong with it, such
-    /// as `deaf`. Backing session: its id.
+    /// Lane: session key. Lock: path. Process: `pid@start_ticks`. Task: task id. Gateway: what is
+    /// wrong with it, such as `deaf`. Backing session: its id.
     pub id: String,
 }
 
@@ -105,6 +109,8 @@ pub enum SubjectKind {
     Lock,
     /// One process, with what is below it.
     Process,
+    /// One background task, with all others of the same run.
+    Task,
     /// The gateway, in one respect.
     Gateway,
     /// One conversation of an ACP agent.
@@ -119,6 +125,7 @@ impl SubjectKind {
             SubjectKind::Lane => "lane",
             SubjectKind::Lock => "lock",
             SubjectKind::Process => "process",
+            SubjectKind::Task => "task",
             SubjectKind::Gateway => "gateway",
             SubjectKind::BackingSession => "backing_session",
         }

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::sqlite;
+use super::sqlite::{self, SqliteError};
 use crate::error::chain;
-use crate::model::{AgentId, RunId, SessionId, SessionKey, Transcript, UnixMillis};
+use crate::model::{
+    AgentId, ChildRow, Field, LaneStatus, RunId, SessionId, SessionKey, Transcript, UnixMillis,
+};
 
 /// Largest row whose text is looked into; real ones have some KiB.
 const ENTRY_BYTES_MAX: i64 = 1 << 20;
@@ -58,6 +61,54 @@ fn rows(
         transcript: events(db, "transcript_events", session)?,
         trajectory: events(db, "trajectory_runtime_events", session)?,
     })
+}
+
+/// Reads the rows of those of `keys` that have one.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) fn children(
+    database: &Path,
+    keys: &[&SessionKey],
+) -> Result<Vec<ChildRow>, SqliteError> {
+    sqlite::query(database, |db| {
+        let rows = keys.iter().map(|key| child(db, database, key));
+        rows.filter_map(Result::transpose).collect()
+    })
+}
+
+fn child(db: &Connection, database: &Path, key: &SessionKey) -> rusqlite::Result<Option<ChildRow>> {
+    const CHILD: &str = "SELECT status, current_session_id,
+          json_extract(entry, '$.startedAt'), json_extract(entry, '$.endedAt')
+        FROM (SELECT status, current_session_id, CASE WHEN octet_length(entry_json) <= ?2
+            AND json_valid(entry_json) THEN entry_json END AS entry
+          FROM session_nodes WHERE session_key = ?1)";
+    let at = |value: ValueRef<'_>| match value {
+        ValueRef::Null => Field::Absent,
+        ValueRef::Integer(at) => Field::Value(UnixMillis(at)),
+        _ => Field::Malformed,
+    };
+    let found = db.query_row(CHILD, (&key.0, ENTRY_BYTES_MAX), |row| {
+        let status = match row.get_ref(0)? {
+            ValueRef::Null => LaneStatus::Absent,
+            ValueRef::Text(b"running") => LaneStatus::Running,
+            ValueRef::Text(b"done" | b"failed" | b"killed" | b"timeout") => LaneStatus::Ended,
+            _ => LaneStatus::Unknown,
+        };
+        Ok(ChildRow {
+            key: key.clone(),
+            store: database.to_owned(),
+            session_id: row.get_ref(1)?.as_str().ok().map(SessionId::from),
+            status,
+            started_at: at(row.get_ref(2)?),
+            ended_at: at(row.get_ref(3)?),
+            transcript: Transcript::Unreadable,
+        })
+    });
+    let Some(mut row) = found.optional()? else { return Ok(None) };
+    row.transcript = events(db, "transcript_events", row.session_id.as_ref())?;
+    Ok(Some(row))
 }
 
 fn run(db: &Connection, key: &SessionKey) -> rusqlite::Result<Option<RunId>> {

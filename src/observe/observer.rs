@@ -11,7 +11,7 @@ use super::acp::{AcpReader, LeaseReader, RecordReader, WorkspaceReader};
 use super::agents::Agents;
 use super::era::Eras;
 use super::files::{
-    AgentPath, Keep, LanesRead, LockCache, StoreCache, SubagentCache, unlisted_locks,
+    AgentPath, Keep, LanesRead, LockCache, StoreCache, SubagentCache, TasksKept, unlisted_locks,
 };
 use super::gateway::{Scene, Sight, VersionProbe, identify};
 use super::holders::Holders;
@@ -30,10 +30,13 @@ use crate::model::{
 
 mod access;
 mod acp;
+mod background;
 mod evidence;
 mod lane;
 mod processes;
+mod purge;
 
+use background::Background;
 pub use lane::LanePlace;
 use processes::Beside;
 
@@ -54,6 +57,7 @@ pub struct Observer {
     table: Table,
     eras: Eras,
     tasks: Kept<BTreeSet<SessionKey>>,
+    background: Background,
     version: VersionProbe,
     stores: StoreCache,
     locks: LockCache,
@@ -92,6 +96,8 @@ pub struct Sought {
     pub vitals: bool,
     /// Whether it is wanted what lives below the gateway.
     pub children: bool,
+    /// Which background tasks are wanted; `None`: none, nor the subagent runs.
+    pub tasks: Option<TasksKept>,
     /// Whether the sessions of ACP agents are wanted, and the records of acpx although no agent runs.
     pub acp: bool,
 }
@@ -118,6 +124,7 @@ impl Observer {
             table: Table::new(proc_root),
             eras: Eras::default(),
             tasks: Kept::default(),
+            background: Background::default(),
             version: VersionProbe::default(),
             stores: StoreCache::default(),
             locks: LockCache::default(),
@@ -150,6 +157,7 @@ impl Observer {
         self.seeks_children = sought.children;
         self.seeks_acp = sought.acp;
         self.stores.seek_acp(sought.acp);
+        self.background.want(sought.tasks);
     }
 
     /// Looks closely at the process under this pid too, whatever it is.
@@ -220,6 +228,7 @@ impl Observer {
         let open_subagents = self.open_subagents(&era, &lanes, &mut gaps, now);
         let log = self.log(&host, &sight, (&lanes, &locks), &mut gaps, now);
         let task_lanes = self.task_lanes(&era, &lanes, sight.gateway.status, &mut gaps, now);
+        let background = self.background(&era, sight.maintenance, &mut gaps, now);
         Ok(Snapshot {
             taken_at: now,
             host,
@@ -240,8 +249,9 @@ impl Observer {
             log,
             acp,
             records: self.records_read(),
-            tasks: None,
-            subagents: None,
+            tasks: background.tasks,
+            task_children: background.children,
+            subagents: background.subagents,
             gaps,
         })
     }
@@ -327,25 +337,6 @@ impl Observer {
             }
         }
         open
-    }
-
-    /// The task database is asked only while some lane says `running` under a live gateway.
-    fn task_lanes(
-        &mut self,
-        era: &Era,
-        lanes: &[Lane],
-        status: Status,
-        gaps: &mut Vec<Gap>,
-        now: UnixMillis,
-    ) -> Option<BTreeSet<SessionKey>> {
-        if !lanes.iter().any(is_running) || status != Status::Up {
-            return None;
-        }
-        let state_dir = &self.settings.install.state_dir;
-        tasks::active_lanes(era, state_dir, &mut self.tasks, now).unwrap_or_else(|gap| {
-            gaps.push(gap);
-            None
-        })
     }
 
     /// Returns whether that very process is alive now.

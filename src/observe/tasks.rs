@@ -1,12 +1,14 @@
-//! The lanes that a task or a subagent run in a database keeps busy.
+//! Background tasks and subagent runs, and the lanes that they keep busy.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::files::{lanes_of_active_tasks, open_subagent_rows};
+use super::files::{
+    TasksKept, lanes_of_active_tasks, open_subagent_rows, read_subagent_rows, read_tasks,
+};
 use super::kept::Kept;
-use super::sqlite;
-use crate::model::{Era, Gap, SessionKey, Source, UnixMillis};
+use super::sqlite::{self, SqliteError};
+use crate::model::{Era, Gap, SessionKey, Source, SubagentRun, Task, UnixMillis};
 
 /// Returns the session keys that a queued or running task names at `now`; `None` in an era whose
 /// tasks are not read here. What was read of a database that has not changed is in `kept`.
@@ -48,6 +50,64 @@ pub(super) fn open_subagents(era: &Era, state_dir: &Path) -> Result<BTreeSet<Ses
         let reason = crate::error::chain(&error);
         Gap { source: Source::Subagents, path: database, reason }
     })
+}
+
+/// Returns the tasks of the state directory at `now`, in every era that is understood; `None` in
+/// others. What was read of a database that has not changed is in `kept`.
+///
+/// # Errors
+///
+/// Returns a gap if there is a task store that could not be read.
+pub(super) fn tasks(
+    era: &Era,
+    state_dir: &Path,
+    wanted: TasksKept,
+    kept: &mut Kept<Vec<Task>>,
+    now: UnixMillis,
+) -> Result<Option<Vec<Task>>, Gap> {
+    let Some(database) = database_of_any(era, state_dir) else { return Ok(None) };
+    let read = |path: &Path| sqlite::query(path, |db| read_tasks(db, path, wanted));
+    or_none(kept.read(&database, now, read), Source::Tasks, &database).map(Some)
+}
+
+/// Returns the subagent runs in the database of the hybrid and the SQLite era; none in others.
+///
+/// # Errors
+///
+/// Returns a gap if there is a database that could not be read.
+pub(super) fn subagents(
+    era: &Era,
+    state_dir: &Path,
+    kept: &mut Kept<Vec<SubagentRun>>,
+    now: UnixMillis,
+) -> Result<Vec<SubagentRun>, Gap> {
+    let database = database_of_any(era, state_dir).filter(|_| *era != Era::Files);
+    let Some(database) = database else { return Ok(Vec::new()) };
+    let read = |path: &Path| sqlite::query(path, |db| read_subagent_rows(db, path));
+    or_none(kept.read(&database, now, read), Source::Subagents, &database)
+}
+
+/// A database that is not there holds nothing; up to 2026.3.24 there is none for tasks.
+fn or_none<T: Default>(
+    read: Result<T, SqliteError>,
+    source: Source,
+    database: &Path,
+) -> Result<T, Gap> {
+    match read {
+        Ok(found) => Ok(found),
+        Err(SqliteError::Missing { .. }) => Ok(T::default()),
+        Err(error) => {
+            let reason = crate::error::chain(&error);
+            Err(Gap { source, path: database.to_owned(), reason })
+        }
+    }
+}
+
+fn database_of_any(era: &Era, state_dir: &Path) -> Option<PathBuf> {
+    match era {
+        Era::Sqlite => Some(state_dir.join("state/openclaw.sqlite")),
+        _ => database(era, state_dir),
+    }
 }
 
 fn database(era: &Era, state_dir: &Path) -> Option<PathBuf> {

@@ -67,7 +67,8 @@ fn version(answers: &Answers, snapshot: &Snapshot) -> Result<Version, HoldReason
     }
 }
 
-fn whatever_repairs(context: Context<'_>) -> Result<GatewayProcess, HoldReason> {
+/// Returns the gateway process under which anything may be judged, in whatever era.
+pub(super) fn whatever_repairs(context: Context<'_>) -> Result<GatewayProcess, HoldReason> {
     let snapshot = context.snapshot;
     for source in [Source::Host, Source::Processes, Source::Gateway] {
         if let Some(gap) = snapshot.gap(source) {
@@ -90,7 +91,8 @@ fn files_may_change(era: &Era) -> Result<(), HoldReason> {
     }
 }
 
-fn understood(era: &Era) -> Result<(), HoldReason> {
+/// Refuses an era that is not understood.
+pub(super) fn understood(era: &Era) -> Result<(), HoldReason> {
     match era {
         Era::Files | Era::Hybrid | Era::Sqlite => Ok(()),
         Era::Newer { .. } => Err(HoldReason::EraNewer),

@@ -17,6 +17,7 @@ mod run;
 pub mod settings;
 mod stale_lane;
 mod tombstone;
+mod zombie_task;
 
 pub use clock::host_record;
 pub use gateway_health::next_step;
@@ -68,6 +69,9 @@ pub fn evaluate(context: Context<'_>, policies: &Policies) -> Vec<Verdict> {
     }
     verdicts.extend(runs(context, policies, &lanes));
     verdicts.extend(process::evaluate(context, policies));
+    if policies.zombie_task.mode != Mode::Off {
+        verdicts.extend(zombie_task::evaluate(context, policies.zombie_task));
+    }
     if policies.gateway_health.mode != Mode::Off {
         verdicts.extend(gateway_health::evaluate(context, policies.gateway_health));
     }
@@ -134,7 +138,10 @@ fn one_repair_per_lane(verdicts: &mut [Verdict]) {
         let key = match action {
             Action::Settle(edit) => &edit.key,
             Action::CallLane(call) => &call.key,
-            Action::ReleaseLock { .. } | Action::EndTree(_) | Action::Record(_) => continue,
+            Action::ReleaseLock { .. }
+            | Action::EndTree(_)
+            | Action::PurgeTask(_)
+            | Action::Record(_) => continue,
         };
         match repaired.get(key) {
             Some(by) => verdict.decision = Decision::Hold(HoldReason::JudgedElsewhere { by: *by }),

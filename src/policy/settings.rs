@@ -23,6 +23,8 @@ pub struct Policies {
     pub hung_lane: HungLane,
     /// The live gateway holds a transcript lock for too long.
     pub held_lock: HeldLock,
+    /// Background tasks that nothing works on any more.
+    pub zombie_task: ZombieTask,
     /// The gateway itself is not well.
     pub gateway_health: GatewayHealth,
     /// To whom backing sessions belong.
@@ -215,6 +217,15 @@ pub struct HeldLock {
     pub tell: bool,
 }
 
+/// Settings of the policy `zombie_task`, which changes nothing by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ZombieTask {
+    /// Whether it is looked at.
+    pub mode: Mode,
+    /// How long nothing must have been heard of a task, or its end not have been told.
+    pub after: Duration,
+}
+
 /// Settings of the policy `gateway_health`, which never changes anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GatewayHealth {
@@ -323,6 +334,7 @@ pub(crate) fn sample() -> Policies {
             repair: vec![Rung::Abort],
             tell: false,
         },
+        zombie_task: ZombieTask { mode: Mode::Observe, after: Duration::from_secs(1_800) },
         gateway_health: GatewayHealth {
             mode: Mode::Observe,
             after: Duration::from_secs(120),

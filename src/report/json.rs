@@ -101,6 +101,9 @@ pub(crate) fn action(action: &Action) -> Value {
             "term_wait_s": end.term_wait.as_secs(),
             "closes_record": end.record.as_ref().map(|record| record.path.to_string_lossy()),
         }),
+        Action::PurgeTask(purge) => object!({
+            "kind": action.kind(), "task": purge.id.0, "places": purge.places(),
+        }),
         Action::CallLane(call) => object!({
             "kind": action.kind(),
             "key": call.key.0,

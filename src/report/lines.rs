@@ -80,6 +80,7 @@ fn headline(entry: &Entry) -> (String, Tone) {
         Action::ReleaseLock { .. } => ["release", "released"],
         Action::Settle(_) => ["settle", "settled"],
         Action::EndTree(_) => ["end", "ended"],
+        Action::PurgeTask(_) => ["purge", "purged"],
         Action::CallLane(call) => match call.rung {
             Rung::Abort => ["abort the run of", "aborted the run of"],
             Rung::Steer => ["interrupt", "interrupted"],
@@ -136,6 +137,8 @@ pub(super) fn calm(verdict: &Verdict) -> Option<&'static str> {
     Some(match (verdict.subject.kind, why) {
         (SubjectKind::Lane | SubjectKind::Lock, _) => HEALTHY,
         (SubjectKind::Gateway, _) => "watched",
+        (SubjectKind::Task, HoldReason::TaskOver) => "over",
+        (SubjectKind::Task, _) => "left alone",
         (SubjectKind::BackingSession, _) => "on record",
         (SubjectKind::Process, HoldReason::PartOfTree { .. }) => SAME_TREE,
         (SubjectKind::Process, HoldReason::ContactKept) => "in use",
@@ -176,6 +179,12 @@ fn facts(verdict: &Verdict) -> String {
             let mib = verdict.evidence.0.get("resident_mib").and_then(Value::as_u64);
             facts.extend(mib.map(|mib| format!("{mib} MiB")));
             facts.extend(text("session").map(|key| format!("session {key}")));
+        }
+        SubjectKind::Task => {
+            facts.extend(text("label").map(|label| format!("label {label}")));
+            facts.extend(text("child").map(|key| format!("session {key}")));
+            facts.extend(text("began_at").map(|at| format!("began at {at}")));
+            facts.extend(text("disagreement").map(str::to_owned));
         }
         SubjectKind::BackingSession => {
             facts.extend(text("requester").map(|key| format!("asked for by {key}")));

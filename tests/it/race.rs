@@ -41,6 +41,7 @@ fn perform(quarantine: &Path, id: i64, action: &Action) -> Option<Outcome> {
         is_alive: &|_| true,
         census: &NoCensus,
         speak: None,
+        stopped: &|| Ok(()),
         lanes: &NoLaneCensus,
         hurry: &|| false,
         wait: &|_| {},

@@ -48,6 +48,15 @@ pub(super) fn gateway_repairs(report: &PassReport, entry: &Entry) -> String {
              after 6m, earlier ones hardly ever do"
                 .to_owned()
         }
+        (Policy::ZombieTask, Some(version)) if version < Version::RECOVERS_RUNS => format!(
+            "{version} ends a task whose session is gone within a minute, and never one whose \
+             session is still listed"
+        ),
+        (Policy::ZombieTask, _) => {
+            "ends tasks without a session within a minute, and those of a call or of a schedule after \
+             its start; never the task of a subagent"
+                .to_owned()
+        }
         (Policy::GatewayHealth, _) => "does not watch itself".to_owned(),
         (Policy::Tombstone, _) => {
             "keeps this only with the session itself; since 2026.4.29 its maintenance drops it, and \

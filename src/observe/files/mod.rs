@@ -14,6 +14,7 @@ mod store;
 mod store_cache;
 mod subagent_rows;
 mod subagents;
+mod task_rows;
 mod tasks;
 mod transcript;
 
@@ -31,8 +32,9 @@ pub use payload::read_claim;
 pub use rows::Keep;
 pub use store::{StoreRead, read_store};
 pub use store_cache::{LanesRead, StoreCache};
-pub use subagent_rows::open_subagent_rows;
+pub use subagent_rows::{open_subagent_rows, read_subagent_rows};
 pub use subagents::{SubagentCache, open_subagents};
+pub use task_rows::{TasksKept, read_tasks};
 pub use tasks::lanes_of_active_tasks;
 pub use transcript::{trajectory_of, transcript_of};
 

@@ -1,6 +1,6 @@
 //! All rows of a store, of which few are kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub enum Keep {
     Running,
     /// Those, and the row of one key whatever its status.
     RunningAnd(SessionKey),
+    /// Those of these keys, whatever their status, and no other.
+    Only(Arc<BTreeSet<SessionKey>>),
     /// Every row.
     All,
 }
@@ -41,6 +43,7 @@ impl Keep {
         match self {
             Keep::Running => is_running,
             Keep::RunningAnd(focus) => is_running || focus.0.as_bytes() == key,
+            Keep::Only(keys) => std::str::from_utf8(key).is_ok_and(|key| keys.contains(key)),
             Keep::All => true,
         }
     }
@@ -153,7 +156,7 @@ impl<'a> Rows<'a> {
     fn limit(&self) -> String {
         let what = match self.keep {
             Keep::Running | Keep::RunningAnd(_) => "running rows",
-            Keep::All => "rows",
+            Keep::Only(_) | Keep::All => "rows",
         };
         if self.kept.len() >= KEPT_MAX {
             return format!("more than {KEPT_MAX} {what}");

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
@@ -12,13 +13,13 @@ use super::gap;
 use super::gated::Gated;
 use super::open::{open_below, stamp};
 use crate::format::Loose;
-use crate::model::{FileStamp, Gap, SessionKey, Source, UnixMillis};
+use crate::model::{FileStamp, Gap, RunId, SessionKey, Source, SubagentRun, UnixMillis};
 
 /// Largest registry that is read. The gateway prunes it; a run has about 1 kB.
 const REGISTRY_BYTES_MAX: u64 = 16 << 20;
 
-/// Most open runs. A gateway runs a handful of subagents at a time.
-const OPEN_MAX: usize = 100_000;
+/// Most runs. A gateway runs a handful of subagents at a time, and forgets them in an hour.
+const RUNS_MAX: usize = 20_000;
 
 /// Reads the child session keys of all runs without an `endedAt`.
 ///
@@ -31,14 +32,20 @@ const OPEN_MAX: usize = 100_000;
 /// as an open run without the key of its child.
 pub fn open_subagents(state_dir: &Path) -> Result<BTreeSet<SessionKey>, Gap> {
     read(state_dir)
-        .map(|read| read.map(|(_, open)| open).unwrap_or_default())
+        .map(|read| read.map(|(_, runs)| open(&runs)).unwrap_or_default())
         .map_err(|reason| refused(state_dir, reason))
+}
+
+/// Returns the children of the runs without an end.
+fn open(runs: &[SubagentRun]) -> BTreeSet<SessionKey> {
+    let open = runs.iter().filter(|run| run.ended_at.is_none());
+    open.map(|run| run.child.clone()).collect()
 }
 
 /// The last look at the registry.
 #[derive(Debug, Default)]
 pub struct SubagentCache {
-    kept: Option<Gated<BTreeSet<SessionKey>>>,
+    kept: Option<Gated<Arc<Vec<SubagentRun>>>>,
 }
 
 impl SubagentCache {
@@ -48,6 +55,19 @@ impl SubagentCache {
     ///
     /// As [`open_subagents`].
     pub fn read(&mut self, state_dir: &Path, now: UnixMillis) -> Result<BTreeSet<SessionKey>, Gap> {
+        self.runs(state_dir, now).map(|runs| open(&runs))
+    }
+
+    /// Returns all runs that name their child.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_subagents`].
+    pub fn runs(
+        &mut self,
+        state_dir: &Path,
+        now: UnixMillis,
+    ) -> Result<Arc<Vec<SubagentRun>>, Gap> {
         // A link is never taken as unchanged: this is the stamp of the name itself.
         if let Some(kept) = &self.kept
             && fs::symlink_metadata(registry(state_dir))
@@ -57,10 +77,11 @@ impl SubagentCache {
         }
         self.kept = None;
         match read(state_dir).map_err(|reason| refused(state_dir, reason))? {
-            None => Ok(BTreeSet::new()),
-            Some((stamp, open)) => {
-                self.kept = Some(Gated::new(stamp, now, open.clone()));
-                Ok(open)
+            None => Ok(Arc::default()),
+            Some((stamp, runs)) => {
+                let runs = Arc::new(runs);
+                self.kept = Some(Gated::new(stamp, now, runs.clone()));
+                Ok(runs)
             }
         }
     }
@@ -74,8 +95,9 @@ fn refused(state_dir: &Path, reason: String) -> Gap {
     gap(Source::Subagents, &registry(state_dir), reason)
 }
 
-fn read(state_dir: &Path) -> Result<Option<(FileStamp, BTreeSet<SessionKey>)>, String> {
-    let Some(opened) = open_below(state_dir, &registry(state_dir))? else {
+fn read(state_dir: &Path) -> Result<Option<(FileStamp, Vec<SubagentRun>)>, String> {
+    let path = registry(state_dir);
+    let Some(opened) = open_below(state_dir, &path)? else {
         return Ok(None);
     };
     let mut json = Vec::new();
@@ -84,12 +106,12 @@ fn read(state_dir: &Path) -> Result<Option<(FileStamp, BTreeSet<SessionKey>)>, S
     if json.len() as u64 > REGISTRY_BYTES_MAX {
         return Err(format!("larger than {} MiB", REGISTRY_BYTES_MAX >> 20));
     }
-    Ok(Some((stamp(&opened.meta), parse(&json)?)))
+    Ok(Some((stamp(&opened.meta), parse(&json, &path)?)))
 }
 
-fn parse(json: &[u8]) -> Result<BTreeSet<SessionKey>, String> {
+fn parse(json: &[u8], path: &Path) -> Result<Vec<SubagentRun>, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let found = deserializer.deserialize_map(Registry).map_err(why)?;
+    let found = deserializer.deserialize_map(Registry(path)).map_err(why)?;
     deserializer.end().map_err(why)?;
     found.ok_or_else(|| "has no runs".to_owned())
 }
@@ -102,91 +124,115 @@ fn why(error: serde_json::Error) -> String {
     }
 }
 
-struct Registry;
+struct Registry<'a>(&'a Path);
 
-impl<'de> Visitor<'de> for Registry {
-    type Value = Option<BTreeSet<SessionKey>>;
+impl<'de> Visitor<'de> for Registry<'_> {
+    type Value = Option<Vec<SubagentRun>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a registry of subagent runs")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut open = None;
+        let mut runs = None;
         while let Some(name) = map.next_key::<Loose<'de>>()? {
             if name.text().as_deref() == Some("runs") {
-                open = Some(map.next_value_seed(Runs)?);
+                runs = Some(map.next_value_seed(Runs(self.0))?);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(open)
+        Ok(runs)
     }
 }
 
-struct Runs;
+struct Runs<'a>(&'a Path);
 
-impl<'de> DeserializeSeed<'de> for Runs {
-    type Value = BTreeSet<SessionKey>;
+impl<'de> DeserializeSeed<'de> for Runs<'_> {
+    type Value = Vec<SubagentRun>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Runs {
-    type Value = BTreeSet<SessionKey>;
+impl<'de> Visitor<'de> for Runs<'_> {
+    type Value = Vec<SubagentRun>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of subagent runs")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut open = BTreeSet::new();
-        while map.next_key::<IgnoredAny>()?.is_some() {
-            open.extend(map.next_value_seed(Run)?);
-            if open.len() > OPEN_MAX {
-                return Err(A::Error::custom("too many open runs"));
+        let mut runs = Vec::new();
+        while let Some(id) = map.next_key::<Loose<'de>>()? {
+            let id = RunId(id.text().unwrap_or_default().into_owned());
+            runs.extend(map.next_value_seed(Run { id, registry: self.0 })?);
+            if runs.len() > RUNS_MAX {
+                return Err(A::Error::custom("too many runs"));
             }
         }
-        Ok(open)
+        Ok(runs)
     }
 }
 
-/// One run; `None` if it has ended.
-struct Run;
+/// One run; `None` if it has ended and names no child.
+struct Run<'a> {
+    id: RunId,
+    registry: &'a Path,
+}
 
-impl<'de> DeserializeSeed<'de> for Run {
-    type Value = Option<SessionKey>;
+impl<'de> DeserializeSeed<'de> for Run<'_> {
+    type Value = Option<SubagentRun>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Run {
-    type Value = Option<SessionKey>;
+impl<'de> Visitor<'de> for Run<'_> {
+    type Value = Option<SubagentRun>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a subagent run")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut child, mut has_ended) = (None, false);
+        let (mut child, mut requester, mut controller) = (None, None, None);
+        let (mut created, mut started, mut ended, mut announced) = (None, None, None, None);
         while let Some(name) = map.next_key::<Loose<'de>>()? {
-            match name.text().as_deref() {
-                Some("childSessionKey") => child = map.next_value::<Loose<'de>>()?.text(),
-                Some("endedAt") => {
-                    has_ended = map.next_value::<Loose<'_>>()?.millis().value().is_some();
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            let Some(name) = name.text() else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let (text, at) = match &*name {
+                "childSessionKey" => (Some(&mut child), None),
+                "requesterSessionKey" => (Some(&mut requester), None),
+                "controllerSessionKey" => (Some(&mut controller), None),
+                "createdAt" => (None, Some(&mut created)),
+                "startedAt" => (None, Some(&mut started)),
+                "endedAt" => (None, Some(&mut ended)),
+                "completionAnnouncedAt" => (None, Some(&mut announced)),
+                _ => (None, None),
+            };
+            let value = map.next_value::<Loose<'de>>()?;
+            if let Some(at) = at {
+                *at = value.millis().value();
+            } else if let Some(text) = text {
+                *text = value.text().map(|text| SessionKey(text.into_owned()));
             }
         }
         match child {
-            _ if has_ended => Ok(None),
-            Some(child) => Ok(Some(SessionKey(child.into_owned()))),
+            Some(child) => Ok(Some(SubagentRun {
+                run: self.id,
+                registry: self.registry.to_owned(),
+                child,
+                requester: requester.or(controller),
+                started_at: started.or(created),
+                ended_at: ended,
+                announced_at: announced,
+            })),
+            None if ended.is_some() => Ok(None),
             // It may be the child of any lane.
             None => Err(A::Error::custom("an open run without the key of its child")),
         }
@@ -205,8 +251,8 @@ mod tests {
 
     #[track_caller]
     fn check(json: &str, want: Result<&[&str], &str>) {
-        let got = parse(json.as_bytes())
-            .map(|open| open.into_iter().map(|key| key.0).collect::<Vec<_>>());
+        let got = parse(json.as_bytes(), Path::new("/s/subagents/runs.json"))
+            .map(|runs| open(&runs).into_iter().map(|key| key.0).collect::<Vec<_>>());
         let want = want.map(|keys| keys.iter().map(|&key| key.to_owned()).collect());
         assert_eq!(got, want.map_err(str::to_owned), "{json}");
     }

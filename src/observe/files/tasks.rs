@@ -50,7 +50,7 @@ pub fn lanes_of_active_tasks(connection: &Connection) -> rusqlite::Result<BTreeS
     Ok(keys)
 }
 
-fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+pub(super) fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     let mut statement = connection.prepare("SELECT name FROM pragma_table_info('task_runs')")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }

@@ -152,7 +152,7 @@ fn sessions(state_dir: &Path, agent: &AgentId) -> PathBuf {
 }
 
 /// The agent of `agent:<id>:…`; none if its name would lead out of its folder.
-fn agent_of(key: &SessionKey) -> Option<AgentId> {
+pub(super) fn agent_of(key: &SessionKey) -> Option<AgentId> {
     let mut parts = key.0.split(':');
     let id = (parts.next() == Some("agent")).then(|| parts.next())??;
     let is_name = !id.is_empty() && !id.contains(['/', '\0']) && id != "." && id != "..";

@@ -6,7 +6,7 @@ mod leaked;
 mod orphan;
 mod runaway;
 #[cfg(test)]
-mod sample;
+pub(super) mod sample;
 #[cfg(test)]
 mod tests;
 

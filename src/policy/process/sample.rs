@@ -30,7 +30,7 @@ pub(super) fn owned(signs: &[Sign]) -> Ownership {
 }
 
 /// An adapter and its agent, an hour old, started by a gateway that is gone.
-pub(super) fn orphan() -> Agent {
+pub(in crate::policy) fn orphan() -> Agent {
     Agent {
         id: ROOT,
         kind: Some(Kind { family: "claude".to_owned(), part: Part::Adapter }),

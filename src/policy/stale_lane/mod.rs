@@ -23,6 +23,7 @@ use super::ladder;
 use super::run::{Lanes, Run};
 use super::settings::{LaneRepair, Policies, StaleLane};
 use ask::Judged;
+pub(super) use proof::{clock_holds, predates};
 
 /// Judges every lane that says `running`: rows of files in the snapshot's order, and where rows are
 /// in SQLite what the gateway tells of them, by key.

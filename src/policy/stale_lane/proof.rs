@@ -48,7 +48,7 @@ pub(super) fn predates_gateway(context: Context<'_>, lane: &Lane) -> bool {
 
 /// Needs no slack: boot time is cut to whole seconds and ticks to hundredths, so that the computed
 /// start lies up to a second before the real one, and no gateway runs a turn in its first second.
-fn predates(started_at: UnixMillis, gateway: &GatewayProcess) -> bool {
+pub(in crate::policy) fn predates(started_at: UnixMillis, gateway: &GatewayProcess) -> bool {
     started_at < gateway.locked_at.map_or(gateway.started_at, |at| at.min(gateway.started_at))
 }
 
@@ -58,7 +58,10 @@ fn predates(started_at: UnixMillis, gateway: &GatewayProcess) -> bool {
 /// A process cannot start after it took its own lock: a lock that seems older than its process
 /// was written before a step forward. Without a lock, only our own watch over the clock since
 /// before the gateway's start will do.
-fn clock_holds(context: Context<'_>, gateway: &GatewayProcess) -> Result<(), HoldReason> {
+pub(in crate::policy) fn clock_holds(
+    context: Context<'_>,
+    gateway: &GatewayProcess,
+) -> Result<(), HoldReason> {
     let host = context.history.host.as_ref().ok_or(HoldReason::ClockUnproven)?;
     let stepped = host.stepped_at.is_some_and(|at| at.plus(STEP) >= gateway.started_at);
     let proven = match gateway.locked_at {

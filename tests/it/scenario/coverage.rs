@@ -12,7 +12,7 @@ use crate::capture::Capture;
 /// A source file, and its tests of reasons that no look at a captured state can give.
 type Elsewhere = (&'static str, &'static [(&'static str, &'static str)]);
 
-const ELSEWHERE: [Elsewhere; 12] = [
+const ELSEWHERE: [Elsewhere; 13] = [
     (
         // A pid that was given to another process: a process table of our own making.
         "tests/it/scenario/dead_lock.rs",
@@ -84,6 +84,17 @@ const ELSEWHERE: [Elsewhere; 12] = [
         &[
             ("backing_changed", "what_becomes_of_it_is_written_down"),
             ("on_record", "what_is_on_record_is_said_on_request"),
+        ],
+    ),
+    (
+        // Sessions that are gone, ends that were told: no captured state has them.
+        "src/policy/zombie_task/tests.rs",
+        &[
+            ("agent_alive", "whatever_may_be_at_work_leaves_a_task_alone"),
+            ("announced_again", "an_end_that_is_told_again_and_again_is_said_once"),
+            ("child_ended", "a_task_whose_session_has_ended_or_is_gone_is_a_zombie"),
+            ("child_gone", "a_task_whose_session_has_ended_or_is_gone_is_a_zombie"),
+            ("task_over", "an_end_that_was_never_told_is_said_after_a_while"),
         ],
     ),
     (
@@ -216,7 +227,9 @@ fn each_policy_finds_something_on_a_captured_state() {
     attached.configure("policies: { runaway_agent: { memory: 256MiB } }");
     finding.extend(policies(&attached, "observe"));
     // What a gateway must be asked for, or watched for, no captured state can show.
-    let needs_a_gateway = [Policy::HeldLock, Policy::HungLane, Policy::GatewayHealth];
+    // And nothing is ever done about a task by itself.
+    let needs_a_gateway =
+        [Policy::HeldLock, Policy::HungLane, Policy::GatewayHealth, Policy::ZombieTask];
     let all = Policy::ALL.iter().filter(|policy| !needs_a_gateway.contains(policy));
     let all: BTreeSet<String> = all.map(|policy| policy.name().to_owned()).collect();
     assert_eq!(finding, all);

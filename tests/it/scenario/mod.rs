@@ -9,3 +9,4 @@ mod reports;
 mod stale_lane;
 mod tombstone;
 mod undone;
+mod zombie_task;

@@ -16,6 +16,7 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold lane_locked agent:main:main",
             "hold rpc_not_asked 26699f40-6bfd-4761-90ee-714c026735f2.jsonl.lock",
             "hold judged_elsewhere agent:main:main",
+            "hold lane_locked 94b06359-24a7-40f6-abef-26bf928aabcf",
         ],
     ),
     (
@@ -27,6 +28,7 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold gateway_down agent:main:main",
             "hold gateway_down agent:main:race",
             "hold gateway_down agent:main:zombie",
+            "hold gateway_down 9c7dc667-79b2-4f0c-b152-7db326b115e2",
         ],
     ),
     (
@@ -57,6 +59,8 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold part_of_tree 927@1933544",
             "hold tool_running 1046@1935164",
             "hold part_of_tree 1094@1935315",
+            "hold gateway_down 8277a027-dff6-4509-a2ae-7c39eab86259",
+            "hold gateway_down f91ea3ca-0fe6-4b14-af63-efb0b4faa63a",
         ],
     ),
     (
@@ -104,6 +108,7 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold part_of_tree 878@1948374",
             "act unreachable 934@1948569",
             "hold part_of_tree 986@1948752",
+            "hold delivery_unsettled 89679f7c-ae5e-48b4-9b71-8db86fd06ac1",
         ],
     ),
     (
@@ -119,6 +124,8 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold part_of_tree 1094@1935315",
             "hold contact_kept 1684@1943721",
             "hold part_of_tree 1695@1943759",
+            "hold task_by_hand 8277a027-dff6-4509-a2ae-7c39eab86259",
+            "hold task_by_hand f91ea3ca-0fe6-4b14-af63-efb0b4faa63a",
         ],
     ),
     (
@@ -133,6 +140,8 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "act ended_but_running agent:main:main",
             "act ended_but_running agent:main:race",
             "act older_than_gateway agent:main:zombie",
+            "hold task_by_hand 9c7dc667-79b2-4f0c-b152-7db326b115e2",
+            "hold no_proof a104a0d0-4373-4e3e-bc09-ef4493b05a4f",
         ],
     ),
     (
@@ -146,6 +155,8 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold gateway_down agent:main:main",
             "hold gateway_down agent:main:race",
             "hold gateway_down agent:main:zombie",
+            "hold gateway_down 9c7dc667-79b2-4f0c-b152-7db326b115e2",
+            "hold gateway_down a104a0d0-4373-4e3e-bc09-ef4493b05a4f",
         ],
     ),
     (
@@ -158,6 +169,8 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "act ended_but_running agent:main:main",
             "act ended_but_running agent:main:race",
             "act older_than_gateway agent:main:zombie",
+            "hold task_by_hand 9c7dc667-79b2-4f0c-b152-7db326b115e2",
+            "hold task_by_hand a104a0d0-4373-4e3e-bc09-ef4493b05a4f",
         ],
     ),
     (
@@ -169,6 +182,7 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold lane_locked agent:main:live-hung",
             "hold rpc_not_asked 9d4b1a4d-31b3-4500-8612-2cc445040d74.jsonl.lock",
             "hold judged_elsewhere agent:main:live-hung",
+            "hold lane_locked 654283e5-695f-42fc-b553-2287e0974a9c",
         ],
     ),
     (
@@ -188,7 +202,10 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
     (
         "2026.5.28-d1-after-graceful-sigterm-with-active-run",
         "down files null",
-        &["hold gateway_down agent:main:x"],
+        &[
+            "hold gateway_down agent:main:x",
+            "hold gateway_down 23e33870-82a8-44ee-88be-8a5326965498",
+        ],
     ),
     (
         "2026.6.11-after-kill9",
@@ -209,6 +226,7 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "hold lane_locked agent:main:live-hung",
             "hold rpc_not_asked 08dc6085-8389-47ce-9891-6dce71eca195.jsonl.lock",
             "hold judged_elsewhere agent:main:live-hung",
+            "hold lane_locked 1d4a6905-eab4-4c5f-ac6e-52e8ac05013c",
         ],
     ),
     ("2026.9.6-after-kill9", "down sqlite null", &[]),
@@ -219,6 +237,12 @@ pub(super) const CONCLUSIONS: [Conclusion; 18] = [
             "act backing_seen be-sess-1",
             "act backing_seen be-sess-9",
             "act backing_seen claude-sess-1",
+            "hold gateway_down 00000101-0000-4000-8000-000000000000",
+            "hold gateway_down 00000102-0000-4000-8000-000000000000",
+            "hold gateway_down 00000103-0000-4000-8000-000000000000",
+            "hold gateway_down 00000104-0000-4000-8000-000000000000",
+            "hold gateway_down 00000105-0000-4000-8000-000000000000",
+            "hold gateway_down 00000106-0000-4000-8000-000000000000",
         ],
     ),
 ];
@@ -273,7 +297,7 @@ fn each_state_is_reported_word_for_word() {
 fn what_is_healthy_is_left_out_unless_asked_for() {
     let capture = Capture::new("2026.4.15-a0-hung-live");
     let (all, some) = (capture.json(&["plan", "--all"]), capture.json(&["plan"]));
-    assert_eq!(verdicts(&all).len(), 4);
+    assert_eq!(verdicts(&all).len(), 5);
     let worth_a_line = [
         "hold lane_locked agent:main:main",
         "hold rpc_not_asked 26699f40-6bfd-4761-90ee-714c026735f2.jsonl.lock",

@@ -59,7 +59,7 @@ fn each_backing_session_is_recorded_once_for_whoever_asked_for_it() {
 #[test]
 fn a_strip_is_an_event_and_who_asked_for_it_is_still_known_although_the_journal_is_lost() {
     let capture = Capture::new("2026.4.15-b4-acp-after-restart");
-    capture.configure("policies: { stale_lane: { mode: off } }");
+    capture.configure("policies: { stale_lane: { mode: off }, zombie_task: { mode: off } }");
     capture.json(&["run", "--once"]);
     let store = capture.state_dir().join("agents/claude/sessions/sessions.json");
     let mut rows: Value = serde_json::from_slice(&fs::read(&store).unwrap()).unwrap();
@@ -82,7 +82,7 @@ fn a_strip_is_an_event_and_who_asked_for_it_is_still_known_although_the_journal_
 #[test]
 fn a_store_that_cannot_be_read_strips_nothing() {
     let capture = Capture::new("2026.4.15-b4-acp-after-restart");
-    capture.configure("policies: { stale_lane: { mode: off } }");
+    capture.configure("policies: { stale_lane: { mode: off }, zombie_task: { mode: off } }");
     capture.json(&["run", "--once"]);
     let store = capture.state_dir().join("agents/claude/sessions/sessions.json");
     fs::write(&store, "{\"torn").unwrap();

@@ -296,6 +296,7 @@ pub(super) fn actuator<'a>(
         is_alive: &alive,
         census,
         speak: None,
+        stopped: &|| Ok(()),
         lanes: &crate::act::NoLaneCensus,
         hurry: &|| false,
         wait: &|_| {},

@@ -1,0 +1,162 @@
+//! Tasks of captured states that nothing works on: found in every place, and taken out of all of them.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::capture::{Capture, Ran, assert_same};
+
+/// The first task of the run that hung when its gateway was killed, and the session that worked on it.
+const TASK: &str = "a104a0d0-4373-4e3e-bc09-ef4493b05a4f";
+const CHILD: &str = "agent:claude:acp:eede7136-a444-4200-8045-b9369115017c";
+const RUN: &str = "d6b9e59b-00f0-41d9-bc8e-b81837c0c483";
+const RECORD: &str = "eede7136-a444-4200-8045-b9369115017c%3Aoneshot%3A";
+
+/// Every verdict of the policy, as `decision code subject`.
+fn judged(report: &Value) -> Vec<String> {
+    let of_tasks = |verdict: &&Value| verdict["policy"] == "zombie_task";
+    let line = |verdict: &Value| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let (decision, code) = (text(&verdict["decision"]), text(&verdict["reason"]["code"]));
+        format!("{decision} {code} {}", text(&verdict["subject"]["id"]))
+    };
+    report["verdicts"].as_array().unwrap().iter().filter(of_tasks).map(line).collect()
+}
+
+#[test]
+fn one_task_is_found_in_all_four_places_and_a_finished_one_in_none() {
+    let capture = Capture::new("2026.4.15-b4-acp-after-restart");
+    let found = judged(&capture.json(&["plan"]));
+    assert!(found.contains(&format!("hold task_by_hand {TASK}")), "{found:?}");
+    assert_eq!(found.len(), 2, "the other is the call that its gateway did not survive: {found:?}");
+    for name in [TASK, &TASK[..4], CHILD, RUN, "demo-hang"] {
+        let task = capture.json(&["tasks", "explain", name]);
+        assert_eq!(task["subject"]["id"], TASK, "{name}");
+        let evidence = &task["evidence"];
+        assert_eq!(
+            evidence["disagreement"],
+            "cli task running, acp task running, subagent task failed, acp task running, \
+             session ended, registered run ended, record open"
+        );
+        let places = evidence["places"].as_array().unwrap();
+        assert_eq!(places.len(), 4 + 3 + 3, "rows, flows, and three files: {places:#?}");
+        for file in ["agents/claude/sessions/sessions.json", "subagents/runs.json", RECORD] {
+            let names = |place: &Value| place.as_str().unwrap().contains(file);
+            assert!(places.iter().any(names), "{file}: {places:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_live_session_is_left_alone_however_late_although_its_recorded_process_is_dead() {
+    let capture = Capture::new("2026.4.15-b2-acp-hung-live");
+    for now in [None, Some("2026-11-20T10:00:00Z")] {
+        let mut command = capture.command(&["plan", "--json"]);
+        command.envs(now.map(|now| ("CLAWARDEN_NOW", now)));
+        let found = judged(&Ran::of(command).json());
+        assert!(found.iter().all(|line| !line.contains(TASK)), "{found:?}");
+    }
+}
+
+#[test]
+fn a_purge_takes_one_task_out_of_every_place_and_undo_brings_all_of_it_back() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let before = capture.contents();
+    let rows = rows(&capture.state_dir());
+    let said = capture.json(&["tasks", "purge", TASK, "--dry-run"]);
+    assert_eq!(said["outcome"], "would_do");
+    assert_same(&capture.contents(), &before, "a dry run");
+
+    let purged = capture.json(&["tasks", "purge", &TASK[..8]]);
+    assert_eq!(
+        (&purged["outcome"], &purged["schema"]),
+        (&"done".into(), &"clawarden.purge/v1".into())
+    );
+    assert_eq!(said["places"], purged["places"]);
+    let state = capture.state_dir();
+    assert!(!names(&state, CHILD) && !names(&state, RUN), "no place names it any more");
+    let (kept, gone): (Vec<_>, Vec<_>) = rows.iter().partition(|row| !row.contains(RUN));
+    assert_eq!((self::rows(&state), gone.len()), (kept.into_iter().cloned().collect(), 4));
+    // Everything else is as it was, to the byte.
+    let untouched = |path: &Path| {
+        let name = path.to_string_lossy();
+        !["sqlite", "runs.json", RECORD, "claude/sessions/sessions.json"]
+            .iter()
+            .any(|part| name.contains(part))
+    };
+    let others = |contents: &crate::capture::Contents| {
+        contents
+            .iter()
+            .filter(|(path, _)| untouched(path))
+            .map(|(p, c)| (p.clone(), c.clone()))
+            .collect()
+    };
+    assert_same(&others(&capture.contents()), &others(&before), "the others");
+
+    let id = purged["action_id"].to_string();
+    super::undone::undo(&capture, &id);
+    assert_eq!(self::rows(&state), rows);
+    for (path, content) in
+        before.iter().filter(|(path, _)| !path.to_string_lossy().contains("sqlite"))
+    {
+        assert_eq!(fs::read(capture.root.join(path)).unwrap(), content.bytes, "{}", path.display());
+    }
+    assert!(names(&state, CHILD));
+}
+
+#[test]
+fn nothing_is_purged_beside_a_gateway_nor_in_a_database_that_only_it_may_change() {
+    for (name, task) in [
+        ("2026.4.15-b4-acp-after-restart", TASK),
+        ("2026.9.6-seeded-zombies", "00000102-0000-4000-8000-000000000000"),
+    ] {
+        let capture = Capture::new(name);
+        let before = capture.contents();
+        let ran = capture.run(&["tasks", "purge", task]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_same(&capture.contents(), &before, name);
+    }
+}
+
+#[test]
+fn what_is_no_task_or_may_be_several_is_refused() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    for name in ["nobody", "a1", "agent:main:nobody"] {
+        let ran = capture.run(&["tasks", "purge", name]);
+        assert_eq!(ran.code, Some(64), "{ran:?}");
+    }
+}
+
+/// Whether any file below `folder` has this text; what was said in conversations is not asked.
+fn names(folder: &Path, text: &str) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return names(&path, text);
+        }
+        let is_transcript = path.extension().is_some_and(|extension| extension == "jsonl");
+        let bytes = fs::read(&path).unwrap();
+        !is_transcript && bytes.windows(text.len()).any(|part| part == text.as_bytes())
+    })
+}
+
+/// Every row of the task database, from a copy: to look changes nothing.
+fn rows(state: &Path) -> Vec<String> {
+    use rusqlite::types::Value;
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["runs.sqlite", "runs.sqlite-wal"] {
+        let from = state.join("tasks").join(name);
+        if from.exists() {
+            fs::copy(from, copy.path().join(name)).unwrap();
+        }
+    }
+    let db = rusqlite::Connection::open(copy.path().join("runs.sqlite")).unwrap();
+    let mut statement = db.prepare("SELECT * FROM task_runs ORDER BY task_id").unwrap();
+    let width = statement.column_count();
+    let rows = statement.query_map([], |row| {
+        let cells = (0..width).map(|at| Ok(format!("{:?}", row.get::<_, Value>(at)?)));
+        Ok(cells.collect::<rusqlite::Result<Vec<_>>>()?.join(" "))
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
