@@ -248,7 +248,6 @@ fn drop_ins_lie_over_the_file() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "measures real time")]
 fn no_file_of_64_kib_takes_long() {
     let lines = |line: &str| line.repeat(65_000 / line.len());
     let numbered: String = (0..7_000).map(|n| format!("k{n}: 1\n")).collect();
