@@ -4,6 +4,7 @@
 //! | `revert` in `carry_out` | the same |
 //! | `settle` in `recover` | `a_crash_at_any_step_leaves_all_or_nothing` |
 //! | `expected` in `rows::change` | `what_has_changed_since_is_left_alone` |
+//! | `from` in `Change::file` | `what_is_written_in_the_middle_stays` |
 
 use std::cell::Cell as Counter;
 use std::collections::BTreeMap;
@@ -255,6 +256,22 @@ fn what_has_changed_since_is_left_alone() {
         let before = content(&bed);
         assert_eq!(run(&bed).outcome, Outcome::Changed, "{name}");
         assert_eq!(content(&bed), before, "{name}");
+    }
+}
+
+#[test]
+fn what_is_written_in_the_middle_stays() {
+    for name in ["sessions.json", "r/runs.json", "w/1.json"] {
+        let (bed, text) = (bed(), r#"{"written":"meanwhile"}"#);
+        let mut before = content(&bed);
+        before.insert(name.to_owned(), text.to_owned());
+        let write = |step: Step| {
+            if step == Step::Begin {
+                fs::write(bed.place.path(name), text).unwrap();
+            }
+        };
+        let done = with(&bed, &down, &write, |actuator| purge(actuator, ID, &bed.purge)).unwrap();
+        assert_eq!((done.outcome, content(&bed)), (Outcome::Changed, before), "{name}");
     }
 }
 
