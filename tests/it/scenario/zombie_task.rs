@@ -128,6 +128,70 @@ fn what_is_no_task_or_may_be_several_is_refused() {
     }
 }
 
+/// Changes the task database, as the gateway might have.
+fn change(capture: &Capture, sql: &str) {
+    let db = capture.state_dir().join("tasks/runs.sqlite");
+    rusqlite::Connection::open(db).unwrap().execute_batch(sql).unwrap();
+}
+
+/// What a purge would take out.
+fn places(capture: &Capture) -> Vec<String> {
+    let said = capture.json(&["tasks", "purge", TASK, "--dry-run"]);
+    let places = said["places"].as_array().unwrap().iter();
+    places.map(|place| place.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_flow_with_a_step_of_another_run_stays() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let flows = |places: &[String]| places.iter().filter(|at| at.contains("flow_runs")).count();
+    assert_eq!(flows(&places(&capture)), 3);
+    let flow = "(SELECT parent_flow_id FROM task_runs WHERE task_id LIKE '8aff%')";
+    change(
+        &capture,
+        &format!("UPDATE task_runs SET parent_flow_id = {flow} WHERE task_id LIKE '971a%'"),
+    );
+    assert_eq!(flows(&places(&capture)), 2, "each of them once");
+    let other = "9c7dc667-79b2-4f0c-b152-7db326b115e2";
+    change(
+        &capture,
+        &format!("UPDATE task_runs SET parent_flow_id = {flow} WHERE task_id = '{other}'"),
+    );
+    assert_eq!(flows(&places(&capture)), 1);
+    assert_eq!(capture.json(&["tasks", "purge", TASK])["outcome"], "done");
+}
+
+#[test]
+fn a_session_that_another_run_is_not_over_with_stays() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let of_session = |places: &[String]| places.iter().filter(|at| at.ends_with(".json")).count();
+    assert_eq!(of_session(&places(&capture)), 1, "its record");
+    let other = "9c7dc667-79b2-4f0c-b152-7db326b115e2";
+    change(
+        &capture,
+        &format!("UPDATE task_runs SET child_session_key = '{CHILD}' WHERE task_id = '{other}'"),
+    );
+    assert_eq!(of_session(&places(&capture)), 0);
+    assert!(!places(&capture).iter().any(|at| at.contains("sessions.json")));
+}
+
+#[test]
+fn a_whole_id_means_its_task_whatever_labels_say() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    change(&capture, &format!("UPDATE task_runs SET label = '{TASK}' WHERE task_id LIKE '3192%'"));
+    assert_eq!(capture.json(&["tasks", "explain", TASK])["subject"]["id"], TASK);
+}
+
+#[test]
+fn history_calls_a_purge_that_is_done_no_failure() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    assert_eq!(capture.json(&["tasks", "purge", TASK])["outcome"], "done");
+    let ran = capture.run(&["history"]);
+    assert!(ran.stdout.contains(": done: taken out of: "), "{ran:?}");
+    let action = capture.json(&["history", "--policy", "zombie_task"]);
+    assert_eq!(action["error"], Value::Null);
+}
+
 /// Whether any file below `folder` has this text; what was said in conversations is not asked.
 fn names(folder: &Path, text: &str) -> bool {
     fs::read_dir(folder).unwrap().any(|entry| {
