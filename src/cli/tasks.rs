@@ -49,7 +49,7 @@ struct Purge {
     /// The beginning of its id, its label, session key or run id
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     id: Option<String>,
-    /// Every task of an agent that is not over
+    /// Every task of an agent that looks wrong
     #[arg(long, requires = "agent")]
     all: bool,
     /// Whose tasks
@@ -149,6 +149,10 @@ fn explain(global: &Global, given: &str) -> Result<Exit, Failure> {
 fn one<'a>(report: &'a PassReport, given: &str) -> Result<&'a Entry, Failure> {
     let found: Vec<_> = report.entries.iter().filter(|entry| is(entry, given)).collect();
     let shown = escape(given).into_owned();
+    // Anybody may choose a label: a whole id means its task alone.
+    if let Some(entry) = found.iter().find(|entry| ids(entry).iter().any(|id| id.0 == given)) {
+        return Ok(entry);
+    }
     match found.as_slice() {
         [entry] => Ok(entry),
         [] => {
