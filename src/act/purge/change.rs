@@ -92,9 +92,10 @@ impl Change {
             State::Before => return Ok(()),
             State::After => {}
             State::Other => {
-                return Err(self.look(io::Error::other(
-                    "somebody else wrote it; what it said is kept in quarantine",
-                )));
+                return Err(self.look(io::Error::other(format!(
+                    "somebody else wrote it; clawarden undo {} puts back what was taken out of it",
+                    self.id
+                ))));
             }
         }
         let is_done = match &self.planned.part {

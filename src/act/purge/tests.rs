@@ -276,6 +276,25 @@ fn what_is_written_in_the_middle_stays() {
 }
 
 #[test]
+fn what_is_written_over_ours_stays_and_an_undo_puts_the_rest_back() {
+    let bed = bed();
+    let before = content(&bed);
+    let write = |step: Step| {
+        if step == Step::Verify {
+            fs::write(bed.place.path("sessions.json"), r#"{"new":{}}"#).unwrap();
+        }
+    };
+    let done = with(&bed, &down, &write, |actuator| purge(actuator, ID, &bed.purge));
+    let cause = std::error::Error::source(&done.unwrap_err()).unwrap().to_string();
+    assert!(cause.contains("clawarden undo 7"), "{cause}");
+    assert_eq!(take_back(&bed).outcome, Outcome::Done);
+    let mut after = content(&bed);
+    let sessions = after.remove("sessions.json").unwrap();
+    assert_eq!(sessions, r#"{"new":{},"agent:claude:acp:1": {"status": "failed", "x": [1, {}]}}"#);
+    assert!(after.iter().all(|(name, text)| before[name] == *text), "{after:?}");
+}
+
+#[test]
 fn into_a_store_that_was_written_since_only_the_row_is_put_back() {
     let bed = bed();
     run(&bed);
