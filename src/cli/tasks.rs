@@ -111,7 +111,8 @@ fn list(global: &Global, all: bool) -> Result<Exit, Failure> {
         count += 1;
     }
     if count == 0 {
-        text.push_str("\nno task looks wrong\n");
+        let seen = if report.gaps.is_empty() { "" } else { " that could be seen" };
+        text.push_str(&format!("\nno task{seen} looks wrong\n"));
     }
     output(&report::shortened(&text, &report))?;
     Ok(Exit::Success)

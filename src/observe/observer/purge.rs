@@ -175,13 +175,19 @@ impl Observer {
         rows.into_iter()
             .map(|(database, named)| {
                 let found = copies(&database, &named).map_err(|error| chain(&error))?;
+                if !found.is_empty() {
+                    // Nothing is written behind a link out of the state directory.
+                    self.stamp_below(&database)?;
+                }
                 Ok((database, found))
             })
             .collect()
     }
 
     fn stamp_below(&self, path: &Path) -> Result<FileStamp, String> {
-        let opened = open_below(self.state_dir(), path)?.ok_or("it is gone")?;
+        let opened = open_below(self.state_dir(), path)
+            .map_err(|why| format!("{}: {why}", path.display()))?
+            .ok_or_else(|| format!("{} is gone", path.display()))?;
         if opened.is_symlink {
             return Err(format!("{} is a symbolic link", path.display()));
         }
@@ -231,7 +237,10 @@ fn copy(db: &Connection, table: &str, column: &str, id: &str) -> rusqlite::Resul
 
 /// What could not be put back as it was is refused.
 fn cell(value: ValueRef<'_>) -> rusqlite::Result<Cell> {
-    let refused = || rusqlite::Error::InvalidQuery;
+    let refused = || {
+        let why = "a cell is larger than 16 MiB, or no UTF-8, and could not be put back";
+        rusqlite::Error::ToSqlConversionFailure(why.into())
+    };
     let bytes = value.as_bytes_or_null().ok().flatten().map_or(0, <[u8]>::len);
     if bytes > CELL_BYTES_MAX {
         return Err(refused());

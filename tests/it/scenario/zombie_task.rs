@@ -192,6 +192,28 @@ fn history_calls_a_purge_that_is_done_no_failure() {
     assert_eq!(action["error"], Value::Null);
 }
 
+#[test]
+fn nothing_is_written_behind_a_link_out_of_the_state_directory() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let (tasks, elsewhere) = (capture.state_dir().join("tasks"), capture.root.join("elsewhere"));
+    fs::rename(&tasks, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &tasks).unwrap();
+    let before = capture.contents();
+    let ran = capture.run(&["tasks", "purge", TASK]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.contains("runs.sqlite: a link out of the state directory"), "{ran:?}");
+    assert_same(&capture.contents(), &before, "all of it");
+}
+
+#[test]
+fn what_could_not_be_seen_is_not_called_fine() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let tasks = capture.state_dir().join("tasks/runs.sqlite");
+    fs::write(tasks, "no database at all".repeat(9)).unwrap();
+    let ran = capture.run(&["tasks"]);
+    assert!(ran.stdout.contains("no task that could be seen looks wrong"), "{ran:?}");
+}
+
 /// Whether any file below `folder` has this text; what was said in conversations is not asked.
 fn names(folder: &Path, text: &str) -> bool {
     fs::read_dir(folder).unwrap().any(|entry| {
