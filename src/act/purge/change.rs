@@ -1,7 +1,8 @@
 //! One place that is changed, and changed back.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::rows::{self, There};
@@ -158,7 +159,10 @@ impl Change {
                 self.drop_aside(actuator).map(|()| true)
             }
             (None, Some(to)) => {
-                let written = file::create_with(&aside, to, *mode);
+                // Whatever the umask of whoever calls this says.
+                let mode = Permissions::from_mode(*mode);
+                let written = file::create_with(&aside, to, 0o600)
+                    .and_then(|()| std::fs::set_permissions(&aside, mode));
                 (actuator.before)(Step::Move);
                 let moved = written.and_then(|()| file::rename_noreplace(&aside, path));
                 if let Err(error) = moved {

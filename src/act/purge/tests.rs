@@ -305,6 +305,17 @@ fn into_a_store_that_was_written_since_only_the_row_is_put_back() {
 }
 
 #[test]
+fn a_file_comes_back_with_its_mode_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    let bed = bed();
+    let (path, mode) = (bed.place.path("w/1.json"), 0o666);
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    run(&bed);
+    take_back(&bed);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
+}
+
+#[test]
 fn what_is_named_anew_is_never_written_over() {
     let bed = bed();
     run(&bed);
