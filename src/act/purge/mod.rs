@@ -374,7 +374,7 @@ fn keep(
     let Some(bytes) = bytes else { return Ok(()) };
     let folder = actuator.quarantine.folder(id);
     let path = folder.join(format!("{number}.{when}"));
-    file::create_with(&path, bytes, 0o600)
+    file::create_whole(&path, bytes, 0o600)
         .and_then(|()| file::sync_folder(&folder))
         .map_err(|source| ActError::Quarantine { path, source })
 }
