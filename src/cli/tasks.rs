@@ -238,7 +238,10 @@ fn open(setup: Setup, is_dry: bool) -> Result<(Passes, Option<ActionLock>), Fail
 /// Whether the session that works on it, or the one that asked for it, is the agent's.
 fn is_of(entry: &Entry, agent: &str) -> bool {
     let key = |name: &str| entry.verdict.evidence.0.get(name).and_then(Value::as_str);
-    let of = |key: &str| key.split(':').nth(1) == Some(agent);
+    let of = |key: &str| {
+        let mut parts = key.split(':');
+        parts.next() == Some("agent") && parts.next() == Some(agent)
+    };
     key("child").or(key("owner")).is_some_and(of)
 }
 

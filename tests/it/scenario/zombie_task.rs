@@ -193,6 +193,30 @@ fn history_calls_a_purge_that_is_done_no_failure() {
 }
 
 #[test]
+fn all_of_an_agent_are_not_those_of_another() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let purged = |agent: &str| {
+        let all = ["tasks", "purge", "--all", "--agent", agent, "--dry-run", "--json"];
+        let ran = capture.run(&all);
+        let ids = ran.stdout.lines().map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["task_id"].as_str().unwrap().to_owned()
+        });
+        ids.collect::<Vec<_>>()
+    };
+    let other = "9c7dc667-79b2-4f0c-b152-7db326b115e2";
+    assert_eq!((purged("claude"), purged("main")), (vec![TASK.to_owned()], vec![other.to_owned()]));
+    // No session of an agent, whatever its second part says.
+    change(
+        &capture,
+        &format!(
+            "UPDATE task_runs SET child_session_key = 'hook:claude:1' WHERE task_id = '{other}'"
+        ),
+    );
+    assert_eq!(purged("claude"), [TASK]);
+    assert!(purged("main").is_empty() && purged("clau").is_empty());
+}
+
+#[test]
 fn nothing_is_written_behind_a_link_out_of_the_state_directory() {
     let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
     let (tasks, elsewhere) = (capture.state_dir().join("tasks"), capture.root.join("elsewhere"));
