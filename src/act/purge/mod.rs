@@ -251,7 +251,7 @@ fn carry_out(
     note: String,
 ) -> Result<Performed, ActError> {
     if actuator.reach == Reach::DryRun {
-        return Ok(Performed { outcome: Outcome::WouldDo, note: Some(note) });
+        return Ok(Performed::of(Outcome::WouldDo));
     }
     (actuator.before)(Step::Begin);
     let parts: Vec<_> = planned.iter().map(|planned| planned.part.clone()).collect();

@@ -95,6 +95,8 @@ fn a_purge_takes_one_task_out_of_every_place_and_undo_brings_all_of_it_back() {
     assert_same(&others(&capture.contents()), &others(&before), "the others");
 
     let id = purged["action_id"].to_string();
+    let ran = capture.run(&["undo", &id, "--dry-run"]);
+    assert!(ran.stdout.ends_with("can be undone; nothing was changed\n"), "{ran:?}");
     super::undone::undo(&capture, &id);
     assert_eq!(self::rows(&state), rows);
     for (path, content) in
