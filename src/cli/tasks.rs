@@ -165,13 +165,20 @@ fn one<'a>(report: &'a PassReport, given: &str) -> Result<&'a Entry, Failure> {
             Err(Failure::new(Exit::Usage, text))
         }
         several => {
-            let ids: Vec<_> = several
-                .iter()
-                .map(|entry| escape(&entry.verdict.subject.id).into_owned())
-                .collect();
-            let text = format!("{shown} may be any of {}; say which", ids.join(", "));
+            let ids: Vec<_> = several.iter().map(|entry| &*entry.verdict.subject.id).collect();
+            let text = format!("{shown} may be any of {}; say which", some_of(&ids));
             Err(Failure::new(Exit::Usage, text))
         }
+    }
+}
+
+/// The first of them, and how many there are beside these.
+pub(super) fn some_of(ids: &[&str]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let shown: Vec<_> = ids.iter().take(SHOWN_MAX).map(|id| escape(id)).collect();
+    match ids.len().saturating_sub(SHOWN_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 

@@ -128,6 +128,10 @@ fn what_is_no_task_or_may_be_several_is_refused() {
         let ran = capture.run(&["tasks", "purge", name]);
         assert_eq!(ran.code, Some(64), "{ran:?}");
     }
+    let labels = "UPDATE task_runs SET label = 'x', run_id = task_id";
+    change(&capture, labels);
+    let ran = capture.run(&["tasks", "purge", "x"]);
+    assert!(ran.stderr.ends_with(" and 12 more; say which\n"), "{ran:?}");
 }
 
 /// Changes the task database, as the gateway might have.
@@ -222,7 +226,12 @@ fn all_of_an_agent_are_not_those_of_another() {
 fn nothing_is_written_behind_a_link_out_of_the_state_directory() {
     let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
     let (tasks, elsewhere) = (capture.state_dir().join("tasks"), capture.root.join("elsewhere"));
-    fs::rename(&tasks, &elsewhere).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    for entry in fs::read_dir(&tasks).unwrap() {
+        let from = entry.unwrap().path();
+        fs::copy(&from, elsewhere.join(from.file_name().unwrap())).unwrap();
+    }
+    fs::remove_dir_all(&tasks).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &tasks).unwrap();
     let before = capture.contents();
     let ran = capture.run(&["tasks", "purge", TASK]);
