@@ -89,6 +89,8 @@ impl Change {
 
     /// Makes it say what it said before, unless it does.
     pub(super) fn revert(&self, actuator: &Actuator<'_>) -> Result<(), ActError> {
+        // What could not be removed lies in the way.
+        self.settle()?;
         match self.state()? {
             State::Before => return Ok(()),
             State::After => {}
@@ -138,11 +140,7 @@ impl Change {
         }
         match (old, to) {
             (Some(old), Some(to)) => {
-                let written = write_aside(&old.file, &aside, |mut new: &File| new.write_all(to));
-                if let Err(error) = written {
-                    let _ = file::remove(&aside);
-                    return Err(error);
-                }
+                write_aside(&old.file, &aside, |mut new: &File| new.write_all(to))?;
                 match exchange(actuator, self.id, path, old.stamp)? {
                     Some(exchanged) => exchanged.keep().map(|()| true),
                     None => Ok(false),
@@ -161,21 +159,18 @@ impl Change {
             (None, Some(to)) => {
                 // Whatever the umask of whoever calls this says.
                 let mode = Permissions::from_mode(*mode);
-                let written = file::create_with(&aside, to, 0o600)
-                    .and_then(|()| std::fs::set_permissions(&aside, mode));
+                file::create_with(&aside, to, 0o600).map_err(failed)?;
+                std::fs::set_permissions(&aside, mode).map_err(failed)?;
                 (actuator.before)(Step::Move);
-                let moved = written.and_then(|()| file::rename_noreplace(&aside, path));
-                if let Err(error) = moved {
-                    let _ = file::remove(&aside);
-                    return Err(failed(error));
-                }
+                file::rename_noreplace(&aside, path).map_err(failed)?;
                 file::sync_folder(folder(path)).map_err(failed).map(|()| true)
             }
             (None, None) => Ok(true),
         }
     }
 
-    /// Removes or takes back what a crash left aside, so that the place alone says how far it came.
+    /// Removes or takes back what a crash or failure left aside, so that the place alone says how far
+    /// it came.
     pub(super) fn settle(&self) -> Result<(), ActError> {
         let PurgePart::File { path, .. } = &self.planned.part else { return Ok(()) };
         let aside = self.aside();
@@ -186,8 +181,14 @@ impl Change {
             // Moved away, and not yet gone for good.
             return file::rename_noreplace(&aside, path).map_err(stuck);
         }
-        if now == self.planned.after && Some(&left) == self.planned.before.as_ref() {
+        let (before, after) = self.planned.texts();
+        // It may have been cut short.
+        let is_new = after.is_some_and(|after| after.starts_with(&left));
+        if !is_new && now.as_deref() == after {
+            // What came out of the exchange.
             file::exchange(path, &aside).map_err(stuck)?;
+        } else if !is_new && Some(&*left) != before {
+            return Err(stuck(io::Error::other("what lies there is none of ours")));
         }
         file::remove(&aside).map_err(stuck)?;
         file::sync_folder(folder(path)).map_err(stuck)

@@ -276,8 +276,8 @@ fn apply(actuator: &Actuator<'_>, changes: &[Change]) -> Result<(), (String, usi
     for (number, change) in changes.iter().enumerate() {
         (actuator.stopped)().map_err(|why| (why, number))?;
         if let Err(why) = change.apply(actuator) {
-            let begun = number + usize::from(matches!(change.state(), Ok(State::After)));
-            return Err((why, begun));
+            let is_begun = change.settle().is_err() || matches!(change.state(), Ok(State::After));
+            return Err((why, number + usize::from(is_begun)));
         }
     }
     let all = changes.len();

@@ -295,6 +295,37 @@ fn what_is_written_over_ours_stays_and_an_undo_puts_the_rest_back() {
 }
 
 #[test]
+fn what_was_left_aside_is_not_in_the_way_of_putting_back() {
+    let bed = bed();
+    let before = content(&bed);
+    let fails = |step: Step| assert!(step != Step::Remove, "it cannot be removed, on purpose");
+    let run = || with(&bed, &down, &fails, |actuator| drop(purge(actuator, ID, &bed.purge)));
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+    let back = |actuator: &Actuator<'_>| {
+        let Ok(Some(Manifest::PurgeTask(manifest))) = actuator.quarantine.manifest(ID) else {
+            panic!("no manifest")
+        };
+        let parts = manifest.parts.into_iter().enumerate().map(|(number, part)| {
+            let kept = |when| kept(actuator, ID, number, when).unwrap();
+            Change::new(ID, Planned { part, before: kept("before"), after: kept("after") })
+        });
+        revert(actuator, &parts.collect::<Vec<_>>()).unwrap();
+    };
+    with(&bed, &down, &nothing, back);
+    assert_eq!(content(&bed), before);
+}
+
+#[test]
+fn what_lies_aside_of_somebody_else_stays() {
+    let bed = bed();
+    let aside = bed.place.path(".clawarden-7");
+    fs::write(&aside, "of an earlier life").unwrap();
+    let before = content(&bed);
+    assert!(with(&bed, &down, &nothing, |actuator| purge(actuator, ID, &bed.purge)).is_err());
+    assert_eq!(content(&bed), before);
+}
+
+#[test]
 fn into_a_store_that_was_written_since_only_the_row_is_put_back() {
     let bed = bed();
     run(&bed);
