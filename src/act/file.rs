@@ -34,6 +34,14 @@ pub(super) fn create_with(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()
     file.sync_all()
 }
 
+/// The same, and a crash leaves all of it or nothing under its name.
+pub(super) fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    create_with(part.as_ref(), bytes, mode)?;
+    rename_noreplace(part.as_ref(), path)
+}
+
 /// Syncs a folder, so that what was renamed or created in it survives a power cut.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

@@ -160,7 +160,7 @@ impl Quarantine {
         let write = || -> io::Result<()> {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
             let bytes = serde_json::to_vec_pretty(manifest).map_err(io::Error::other)?;
-            file::create_with(&path, &bytes, 0o600)?;
+            file::create_whole(&path, &bytes, 0o600)?;
             file::sync_folder(&folder)?;
             file::sync_folder(&self.0)
         };

@@ -49,7 +49,7 @@ struct Purge {
     /// The beginning of its id, its label, session key or run id
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     id: Option<String>,
-    /// Every task of an agent that is not over
+    /// Every task of an agent that looks wrong
     #[arg(long, requires = "agent")]
     all: bool,
     /// Whose tasks
@@ -111,7 +111,8 @@ fn list(global: &Global, all: bool) -> Result<Exit, Failure> {
         count += 1;
     }
     if count == 0 {
-        text.push_str("\nno task looks wrong\n");
+        let seen = if report.gaps.is_empty() { "" } else { " that could be seen" };
+        text.push_str(&format!("\nno task{seen} looks wrong\n"));
     }
     output(&report::shortened(&text, &report))?;
     Ok(Exit::Success)
@@ -149,6 +150,10 @@ fn explain(global: &Global, given: &str) -> Result<Exit, Failure> {
 fn one<'a>(report: &'a PassReport, given: &str) -> Result<&'a Entry, Failure> {
     let found: Vec<_> = report.entries.iter().filter(|entry| is(entry, given)).collect();
     let shown = escape(given).into_owned();
+    // Anybody may choose a label: a whole id means its task alone.
+    if let Some(entry) = found.iter().find(|entry| ids(entry).iter().any(|id| id.0 == given)) {
+        return Ok(entry);
+    }
     match found.as_slice() {
         [entry] => Ok(entry),
         [] => {
@@ -160,13 +165,20 @@ fn one<'a>(report: &'a PassReport, given: &str) -> Result<&'a Entry, Failure> {
             Err(Failure::new(Exit::Usage, text))
         }
         several => {
-            let ids: Vec<_> = several
-                .iter()
-                .map(|entry| escape(&entry.verdict.subject.id).into_owned())
-                .collect();
-            let text = format!("{shown} may be any of {}; say which", ids.join(", "));
+            let ids: Vec<_> = several.iter().map(|entry| &*entry.verdict.subject.id).collect();
+            let text = format!("{shown} may be any of {}; say which", some_of(&ids));
             Err(Failure::new(Exit::Usage, text))
         }
+    }
+}
+
+/// The first of them, and how many there are beside these.
+pub(super) fn some_of(ids: &[&str]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let shown: Vec<_> = ids.iter().take(SHOWN_MAX).map(|id| escape(id)).collect();
+    match ids.len().saturating_sub(SHOWN_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -233,7 +245,10 @@ fn open(setup: Setup, is_dry: bool) -> Result<(Passes, Option<ActionLock>), Fail
 /// Whether the session that works on it, or the one that asked for it, is the agent's.
 fn is_of(entry: &Entry, agent: &str) -> bool {
     let key = |name: &str| entry.verdict.evidence.0.get(name).and_then(Value::as_str);
-    let of = |key: &str| key.split(':').nth(1) == Some(agent);
+    let of = |key: &str| {
+        let mut parts = key.split(':');
+        parts.next() == Some("agent") && parts.next() == Some(agent)
+    };
     key("child").or(key("owner")).is_some_and(of)
 }
 

@@ -73,8 +73,8 @@ impl Known {
                 format!("no backing session {shown} is on record; see clawarden tombstones list"),
             )),
             many => {
-                let ids: Vec<_> = many.iter().map(|(id, _)| escape(&id.0)).collect();
-                let ids = ids.join(", ");
+                let ids: Vec<_> = many.iter().map(|(id, _)| &*id.0).collect();
+                let ids = super::tasks::some_of(&ids);
                 let text = format!("{} backing sessions begin with {shown}: {ids}", many.len());
                 Err(Failure::new(Exit::Usage, text))
             }

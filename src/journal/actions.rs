@@ -49,7 +49,8 @@ impl Journal {
         self.settle(id, &Conclusion { outcome, error, note: None, at: now })
     }
 
-    /// Records what a look at the world found of an action in doubt. It is never repeated.
+    /// Records what became of an action, in words that are no error: what a look at the world found of
+    /// one in doubt, which is never repeated, or why it changed nothing.
     ///
     /// # Errors
     ///

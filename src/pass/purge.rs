@@ -51,12 +51,17 @@ impl Passes {
         }
         let number = self.journal.intend(&self.intent(&purge, user)?)?;
         let performed = self.with_actuator(&|_| true, |a| a.perform(number, &action));
-        let (outcome, note) = match &performed {
-            Ok(performed) => (performed.outcome, performed.note.clone()),
-            Err(error) => (Outcome::Failed, Some(chain(error))),
-        };
         (self.before)(Step::Conclude);
-        self.journal.conclude(number, outcome, note.as_deref(), self.clock.now())?;
+        let now = self.clock.now();
+        match &performed {
+            Ok(Performed { outcome, note: Some(note) }) => {
+                self.journal.resolve(number, *outcome, note, now)?;
+            }
+            Ok(performed) => self.journal.conclude(number, performed.outcome, None, now)?,
+            Err(error) => {
+                self.journal.conclude(number, Outcome::Failed, Some(&chain(error)), now)?;
+            }
+        }
         Ok(Purged { action: Some(number), places, performed })
     }
 

@@ -1,7 +1,8 @@
 //! One place that is changed, and changed back.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::fs::{File, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::rows::{self, There};
@@ -10,7 +11,7 @@ use crate::act::error::ActError;
 use crate::act::exchange::{exchange, folder, write_aside};
 use crate::act::quarantine::aside;
 use crate::act::{Actuator, Step, file};
-use crate::model::ActionId;
+use crate::model::{ActionId, FileStamp};
 
 /// A place, and what it says before and after.
 pub(super) struct Change {
@@ -77,8 +78,9 @@ impl Change {
                 (actuator.before)(Step::Move);
                 self.rows(database, rows, *takes).map_err(text)?
             }
-            PurgePart::File { path, .. } => {
-                self.file(actuator, path, self.planned.after.as_deref()).map_err(text)?
+            PurgePart::File { .. } => {
+                let (before, after) = self.planned.texts();
+                self.file(actuator, before, after).map_err(text)?
             }
         }
         .then_some(())
@@ -87,19 +89,23 @@ impl Change {
 
     /// Makes it say what it said before, unless it does.
     pub(super) fn revert(&self, actuator: &Actuator<'_>) -> Result<(), ActError> {
+        // What could not be removed lies in the way.
+        self.settle()?;
         match self.state()? {
             State::Before => return Ok(()),
             State::After => {}
             State::Other => {
-                return Err(self.look(io::Error::other(
-                    "somebody else wrote it; what it said is kept in quarantine",
-                )));
+                return Err(self.look(io::Error::other(format!(
+                    "somebody else wrote it; clawarden undo {} puts back what was taken out of it",
+                    self.id
+                ))));
             }
         }
         let is_done = match &self.planned.part {
             PurgePart::Rows { database, rows, takes } => self.rows(database, rows, !takes)?,
-            PurgePart::File { path, .. } => {
-                self.file(actuator, path, self.planned.before.as_deref())?
+            PurgePart::File { .. } => {
+                let (before, after) = self.planned.texts();
+                self.file(actuator, after, before)?
             }
         };
         let busy = || self.look(io::ErrorKind::ResourceBusy.into());
@@ -116,47 +122,55 @@ impl Change {
         done.map_err(|error| ActError::Exchange { path: database.to_owned(), source: sql(error) })
     }
 
-    /// Makes the file say `text`, or takes it away. False if somebody wrote it meanwhile.
+    /// Makes the file that says `from` say `to`; `None` is no file. False if it says something else,
+    /// also by a write of this moment.
     fn file(
         &self,
         actuator: &Actuator<'_>,
-        path: &Path,
-        text: Option<&[u8]>,
+        from: Option<&[u8]>,
+        to: Option<&[u8]>,
     ) -> Result<bool, ActError> {
-        let aside = self.aside();
+        let (path, aside) = (self.path(), self.aside());
         let failed = |source| ActError::Exchange { path: path.to_owned(), source };
         let PurgePart::File { mode, .. } = &self.planned.part else { return Ok(false) };
-        let Some(text) = text else {
-            let read = file::stamp(path).map_err(failed)?;
-            (actuator.before)(Step::Move);
-            file::rename_noreplace(path, &aside).map_err(failed)?;
-            (actuator.before)(Step::Compare);
-            if file::stamp(&aside).map_err(failed)? != read {
-                file::rename_noreplace(&aside, path).map_err(failed)?;
-                return Ok(false);
-            }
-            return self.drop_aside(actuator).map(|()| true);
-        };
         (actuator.before)(Step::WriteAside);
-        let old = match file::open(path) {
-            Ok(old) => old,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                file::create_with(&aside, text, *mode).map_err(failed)?;
+        let old = held(path).map_err(failed)?;
+        if old.as_ref().map(|old| &*old.bytes) != from {
+            return Ok(false);
+        }
+        match (old, to) {
+            (Some(old), Some(to)) => {
+                write_aside(&old.file, &aside, |mut new: &File| new.write_all(to))?;
+                match exchange(actuator, self.id, path, old.stamp)? {
+                    Some(exchanged) => exchanged.keep().map(|()| true),
+                    None => Ok(false),
+                }
+            }
+            (Some(old), None) => {
+                (actuator.before)(Step::Move);
+                file::rename_noreplace(path, &aside).map_err(failed)?;
+                (actuator.before)(Step::Compare);
+                if file::stamp(&aside).map_err(failed)? != old.stamp {
+                    file::rename_noreplace(&aside, path).map_err(failed)?;
+                    return Ok(false);
+                }
+                self.drop_aside(actuator).map(|()| true)
+            }
+            (None, Some(to)) => {
+                // Whatever the umask of whoever calls this says.
+                let mode = Permissions::from_mode(*mode);
+                file::create_with(&aside, to, 0o600).map_err(failed)?;
+                std::fs::set_permissions(&aside, mode).map_err(failed)?;
                 (actuator.before)(Step::Move);
                 file::rename_noreplace(&aside, path).map_err(failed)?;
-                return file::sync_folder(folder(path)).map_err(failed).map(|()| true);
+                file::sync_folder(folder(path)).map_err(failed).map(|()| true)
             }
-            Err(error) => return Err(failed(error)),
-        };
-        let read = file::stamp_of(&old.metadata().map_err(failed)?);
-        write_aside(&old, &aside, |mut new: &File| new.write_all(text))?;
-        match exchange(actuator, self.id, path, read)? {
-            Some(exchanged) => exchanged.keep().map(|()| true),
-            None => Ok(false),
+            (None, None) => Ok(true),
         }
     }
 
-    /// Removes or takes back what a crash left aside, so that the place alone says how far it came.
+    /// Removes or takes back what a crash or failure left aside, so that the place alone says how far
+    /// it came.
     pub(super) fn settle(&self) -> Result<(), ActError> {
         let PurgePart::File { path, .. } = &self.planned.part else { return Ok(()) };
         let aside = self.aside();
@@ -167,8 +181,14 @@ impl Change {
             // Moved away, and not yet gone for good.
             return file::rename_noreplace(&aside, path).map_err(stuck);
         }
-        if now == self.planned.after && Some(&left) == self.planned.before.as_ref() {
+        let (before, after) = self.planned.texts();
+        // It may have been cut short.
+        let is_new = after.is_some_and(|after| after.starts_with(&left));
+        if !is_new && now.as_deref() == after {
+            // What came out of the exchange.
             file::exchange(path, &aside).map_err(stuck)?;
+        } else if !is_new && Some(&*left) != before {
+            return Err(stuck(io::Error::other("what lies there is none of ours")));
         }
         file::remove(&aside).map_err(stuck)?;
         file::sync_folder(folder(path)).map_err(stuck)
@@ -191,13 +211,31 @@ impl Change {
     }
 }
 
+impl Planned {
+    fn texts(&self) -> (Option<&[u8]>, Option<&[u8]>) {
+        (self.before.as_deref(), self.after.as_deref())
+    }
+}
+
+/// A file, and what it says.
+struct Held {
+    file: File,
+    stamp: FileStamp,
+    bytes: Vec<u8>,
+}
+
 fn bytes(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    use std::io::Read;
+    Ok(held(path)?.map(|held| held.bytes))
+}
+
+/// The stamp is older than the bytes: whoever writes in between is found by it.
+fn held(path: &Path) -> io::Result<Option<Held>> {
     match file::open(path) {
         Ok(mut file) => {
+            let stamp = file::stamp_of(&file.metadata()?);
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
-            Ok(Some(bytes))
+            Ok(Some(Held { file, stamp, bytes }))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -251,7 +251,7 @@ fn carry_out(
     note: String,
 ) -> Result<Performed, ActError> {
     if actuator.reach == Reach::DryRun {
-        return Ok(Performed { outcome: Outcome::WouldDo, note: Some(note) });
+        return Ok(Performed::of(Outcome::WouldDo));
     }
     (actuator.before)(Step::Begin);
     let parts: Vec<_> = planned.iter().map(|planned| planned.part.clone()).collect();
@@ -276,8 +276,8 @@ fn apply(actuator: &Actuator<'_>, changes: &[Change]) -> Result<(), (String, usi
     for (number, change) in changes.iter().enumerate() {
         (actuator.stopped)().map_err(|why| (why, number))?;
         if let Err(why) = change.apply(actuator) {
-            let begun = number + usize::from(matches!(change.state(), Ok(State::After)));
-            return Err((why, begun));
+            let is_begun = change.settle().is_err() || matches!(change.state(), Ok(State::After));
+            return Err((why, number + usize::from(is_begun)));
         }
     }
     let all = changes.len();
@@ -374,7 +374,7 @@ fn keep(
     let Some(bytes) = bytes else { return Ok(()) };
     let folder = actuator.quarantine.folder(id);
     let path = folder.join(format!("{number}.{when}"));
-    file::create_with(&path, bytes, 0o600)
+    file::create_whole(&path, bytes, 0o600)
         .and_then(|()| file::sync_folder(&folder))
         .map_err(|source| ActError::Quarantine { path, source })
 }

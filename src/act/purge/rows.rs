@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, Error, OpenFlags, TransactionBehavior, params_from_iter};
 
 use crate::model::{Cell, RowCopy};
 
@@ -44,7 +44,8 @@ fn look(db: &Connection, rows: &[RowCopy]) -> rusqlite::Result<There> {
 /// Takes all of `rows` out if all are there as they were, and returns true; else changes nothing.
 pub(super) fn take(path: &Path, rows: &[RowCopy]) -> rusqlite::Result<bool> {
     change(path, rows, There::All, |db| {
-        for row in rows {
+        // Those that depend on others come after them, and go before them.
+        for row in rows.iter().rev() {
             let (table, column) = (quoted(&row.table), quoted(&row.column));
             exactly_one(
                 db.execute(&format!("DELETE FROM {table} WHERE {column} = ?1"), [&row.id])?,
@@ -80,7 +81,13 @@ fn change(
     if look(&transaction, rows)? != expected {
         return Ok(false);
     }
+    let before = transaction.total_changes();
     work(&transaction)?;
+    // A trigger or a foreign key may change other rows, of which there is no copy.
+    if transaction.total_changes() - before != rows.len() as u64 {
+        let why = "its triggers or foreign keys would change other rows, too";
+        return Err(Error::ToSqlConversionFailure(why.into()));
+    }
     transaction.commit().map(|()| true)
 }
 
@@ -179,6 +186,45 @@ mod tests {
         assert_eq!(there(&path, &rows[..1]).unwrap(), There::All);
         assert!(!put(&path, &rows).unwrap());
         assert_eq!(there(&path, &rows[1..]).unwrap(), There::None);
+    }
+
+    #[test]
+    fn what_depends_on_a_row_goes_before_it_and_comes_back_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut rows) = (database(dir.path()), rows());
+        let db = Connection::open(&path).unwrap();
+        // As 2026.6.11 has them.
+        db.execute_batch(
+            "CREATE TABLE task_delivery_state (task_id TEXT PRIMARY KEY,
+               FOREIGN KEY (task_id) REFERENCES task_runs(task_id) ON DELETE CASCADE);
+             INSERT INTO task_delivery_state VALUES ('1'), ('3');",
+        )
+        .unwrap();
+        let delivery = RowCopy {
+            table: "task_delivery_state".to_owned(),
+            cells: vec![("task_id".to_owned(), Cell::Text("1".to_owned()))],
+            ..rows[0].clone()
+        };
+        // What is not named as well would go with it, and not come back.
+        assert!(take(&path, &rows).unwrap_err().to_string().contains("foreign keys"));
+        assert_eq!(there(&path, &rows).unwrap(), There::All);
+        rows.push(delivery);
+        assert!(take(&path, &rows).unwrap());
+        assert!(put(&path, &rows).unwrap());
+        assert_eq!(there(&path, &rows).unwrap(), There::All);
+    }
+
+    #[test]
+    fn a_trigger_that_would_change_more_is_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, rows) = (database(dir.path()), rows());
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(
+            "CREATE TRIGGER t AFTER DELETE ON task_runs BEGIN DELETE FROM task_runs; END",
+        )
+        .unwrap();
+        assert!(take(&path, &rows[..1]).is_err());
+        assert_eq!(there(&path, &rows).unwrap(), There::All);
     }
 
     #[test]

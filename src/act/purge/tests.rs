@@ -4,6 +4,7 @@
 //! | `revert` in `carry_out` | the same |
 //! | `settle` in `recover` | `a_crash_at_any_step_leaves_all_or_nothing` |
 //! | `expected` in `rows::change` | `what_has_changed_since_is_left_alone` |
+//! | `from` in `Change::file` | `what_is_written_in_the_middle_stays` |
 
 use std::cell::Cell as Counter;
 use std::collections::BTreeMap;
@@ -259,6 +260,72 @@ fn what_has_changed_since_is_left_alone() {
 }
 
 #[test]
+fn what_is_written_in_the_middle_stays() {
+    for name in ["sessions.json", "r/runs.json", "w/1.json"] {
+        let (bed, text) = (bed(), r#"{"written":"meanwhile"}"#);
+        let mut before = content(&bed);
+        before.insert(name.to_owned(), text.to_owned());
+        let write = |step: Step| {
+            if step == Step::Begin {
+                fs::write(bed.place.path(name), text).unwrap();
+            }
+        };
+        let done = with(&bed, &down, &write, |actuator| purge(actuator, ID, &bed.purge)).unwrap();
+        assert_eq!((done.outcome, content(&bed)), (Outcome::Changed, before), "{name}");
+    }
+}
+
+#[test]
+fn what_is_written_over_ours_stays_and_an_undo_puts_the_rest_back() {
+    let bed = bed();
+    let before = content(&bed);
+    let write = |step: Step| {
+        if step == Step::Verify {
+            fs::write(bed.place.path("sessions.json"), r#"{"new":{}}"#).unwrap();
+        }
+    };
+    let done = with(&bed, &down, &write, |actuator| purge(actuator, ID, &bed.purge));
+    let cause = std::error::Error::source(&done.unwrap_err()).unwrap().to_string();
+    assert!(cause.contains("clawarden undo 7"), "{cause}");
+    assert_eq!(take_back(&bed).outcome, Outcome::Done);
+    let mut after = content(&bed);
+    let sessions = after.remove("sessions.json").unwrap();
+    assert_eq!(sessions, r#"{"new":{},"agent:claude:acp:1": {"status": "failed", "x": [1, {}]}}"#);
+    assert!(after.iter().all(|(name, text)| before[name] == *text), "{after:?}");
+}
+
+#[test]
+fn what_was_left_aside_is_not_in_the_way_of_putting_back() {
+    let bed = bed();
+    let before = content(&bed);
+    let fails = |step: Step| assert!(step != Step::Remove, "it cannot be removed, on purpose");
+    let run = || with(&bed, &down, &fails, |actuator| drop(purge(actuator, ID, &bed.purge)));
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+    let back = |actuator: &Actuator<'_>| {
+        let Ok(Some(Manifest::PurgeTask(manifest))) = actuator.quarantine.manifest(ID) else {
+            panic!("no manifest")
+        };
+        let parts = manifest.parts.into_iter().enumerate().map(|(number, part)| {
+            let kept = |when| kept(actuator, ID, number, when).unwrap();
+            Change::new(ID, Planned { part, before: kept("before"), after: kept("after") })
+        });
+        revert(actuator, &parts.collect::<Vec<_>>()).unwrap();
+    };
+    with(&bed, &down, &nothing, back);
+    assert_eq!(content(&bed), before);
+}
+
+#[test]
+fn what_lies_aside_of_somebody_else_stays() {
+    let bed = bed();
+    let aside = bed.place.path(".clawarden-7");
+    fs::write(&aside, "of an earlier life").unwrap();
+    let before = content(&bed);
+    assert!(with(&bed, &down, &nothing, |actuator| purge(actuator, ID, &bed.purge)).is_err());
+    assert_eq!(content(&bed), before);
+}
+
+#[test]
 fn into_a_store_that_was_written_since_only_the_row_is_put_back() {
     let bed = bed();
     run(&bed);
@@ -266,6 +333,17 @@ fn into_a_store_that_was_written_since_only_the_row_is_put_back() {
     assert_eq!(take_back(&bed).outcome, Outcome::Done);
     let now = fs::read_to_string(bed.place.path("sessions.json")).unwrap();
     assert_eq!(now, r#"{"new":{},"agent:claude:acp:1": {"status": "failed", "x": [1, {}]}}"#);
+}
+
+#[test]
+fn a_file_comes_back_with_its_mode_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    let bed = bed();
+    let (path, mode) = (bed.place.path("w/1.json"), 0o666);
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    run(&bed);
+    take_back(&bed);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
 }
 
 #[test]

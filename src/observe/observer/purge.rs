@@ -1,5 +1,6 @@
 //! Finds everything that names one task, for whoever takes it out; and whether the gateway is stopped.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
@@ -91,7 +92,7 @@ impl Observer {
         let tasks: Vec<_> = all.iter().filter(|task| ids.contains(&task.id)).collect();
         let mut purge = TaskPurge {
             id: id.clone(),
-            rows: self.rows_of(&snapshot.gateway.era, &tasks)?,
+            rows: self.rows_of(&snapshot.gateway.era, all, &tasks)?,
             members: Vec::new(),
             files: Vec::new(),
         };
@@ -105,7 +106,12 @@ impl Observer {
         }
         let is_acp = |task: &&&Task| task.runtime == TaskRuntime::Acp;
         let child = tasks.iter().find(is_acp).and_then(|task| task.child.clone());
-        if let Some(child) = child.filter(SessionKey::is_acp) {
+        // Another run of the same child may still need it.
+        let is_free = |child: &SessionKey| {
+            let mut others = all.iter().filter(|task| !ids.contains(&task.id) && task.is_active());
+            !others.any(|task| task.child.as_ref() == Some(child))
+        };
+        if let Some(child) = child.filter(|child| child.is_acp() && is_free(child)) {
             self.session_of(snapshot, &child, &mut purge)?;
         }
         Ok(purge)
@@ -142,15 +148,18 @@ impl Observer {
         Ok(())
     }
 
-    fn rows_of(&self, era: &Era, tasks: &[&Task]) -> Result<Vec<(PathBuf, Vec<RowCopy>)>, String> {
+    fn rows_of(
+        &self,
+        era: &Era,
+        all: &[Task],
+        tasks: &[&Task],
+    ) -> Result<Vec<(PathBuf, Vec<RowCopy>)>, String> {
         let Some(database) = tasks.first().map(|task| task.database.clone()) else {
             return Ok(Vec::new());
         };
         let of_tasks = |table| tasks.iter().map(move |task| (table, "task_id", task.id.0.as_str()));
-        let flows: Vec<_> = tasks
-            .iter()
-            .filter_map(|task| Some(("flow_runs", "flow_id", task.flow.as_deref()?)))
-            .collect();
+        let flows = flows_of(all, tasks);
+        let flows: Vec<_> = flows.map(|flow| ("flow_runs", "flow_id", flow)).collect();
         let runs = tasks.iter().filter_map(|task| task.run.as_ref()).take(1);
         let runs = runs.map(|run| ("subagent_runs", "run_id", run.0.as_str()));
         let mut named: Vec<_> =
@@ -166,18 +175,32 @@ impl Observer {
         rows.into_iter()
             .map(|(database, named)| {
                 let found = copies(&database, &named).map_err(|error| chain(&error))?;
+                if !found.is_empty() {
+                    // Nothing is written behind a link out of the state directory.
+                    self.stamp_below(&database)?;
+                }
                 Ok((database, found))
             })
             .collect()
     }
 
     fn stamp_below(&self, path: &Path) -> Result<FileStamp, String> {
-        let opened = open_below(self.state_dir(), path)?.ok_or("it is gone")?;
+        let opened = open_below(self.state_dir(), path)
+            .map_err(|why| format!("{}: {why}", path.display()))?
+            .ok_or_else(|| format!("{} is gone", path.display()))?;
         if opened.is_symlink {
             return Err(format!("{} is a symbolic link", path.display()));
         }
         Ok(stamp(&opened.meta))
     }
+}
+
+/// Returns the flows of `tasks`, each once; not one that a task of another run is a step of, too.
+fn flows_of<'a>(all: &'a [Task], tasks: &[&'a Task]) -> impl Iterator<Item = &'a str> + use<'a> {
+    let others = all.iter().filter(|task| !tasks.iter().any(|of| of.id == task.id));
+    let others: BTreeSet<_> = others.filter_map(|task| task.flow.as_deref()).collect();
+    let flows: BTreeSet<_> = tasks.iter().filter_map(|task| task.flow.as_deref()).collect();
+    flows.into_iter().filter(move |flow| !others.contains(flow))
 }
 
 /// Copies the rows that are there; a database that is not there has none.
@@ -214,7 +237,10 @@ fn copy(db: &Connection, table: &str, column: &str, id: &str) -> rusqlite::Resul
 
 /// What could not be put back as it was is refused.
 fn cell(value: ValueRef<'_>) -> rusqlite::Result<Cell> {
-    let refused = || rusqlite::Error::InvalidQuery;
+    let refused = || {
+        let why = "a cell is larger than 16 MiB, or no UTF-8, and could not be put back";
+        rusqlite::Error::ToSqlConversionFailure(why.into())
+    };
     let bytes = value.as_bytes_or_null().ok().flatten().map_or(0, <[u8]>::len);
     if bytes > CELL_BYTES_MAX {
         return Err(refused());

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    AcpxRecord, ChildRow, Delivery, RunId, SessionKey, Snapshot, SubagentRun, Task, TaskId,
-    TaskRuntime, TaskStatus, UnixMillis,
+    AcpxRecord, ChildRow, Delivery, SessionKey, Snapshot, SubagentRun, Task, TaskId, TaskRuntime,
+    TaskStatus, UnixMillis,
 };
 
 /// How many runs of one child and label are no accident.
 const AGAIN: usize = 3;
 
-/// The tasks of one run. Never empty.
+/// The tasks of one run of one session. Never empty.
 pub(super) struct Family<'a> {
     /// By the time of their making.
     pub(super) tasks: Vec<&'a Task>,
@@ -24,16 +24,17 @@ pub(super) struct Family<'a> {
 
 /// Sorts tasks into families, in the order of their ids.
 pub(super) fn families<'a>(snapshot: &'a Snapshot, tasks: &'a [Task]) -> Vec<Family<'a>> {
-    let mut runs: BTreeMap<(Option<&RunId>, Option<&TaskId>), Vec<&Task>> = BTreeMap::new();
+    let mut runs: BTreeMap<_, Vec<&Task>> = BTreeMap::new();
     for task in tasks {
         let alone = task.run.is_none().then_some(&task.id);
-        runs.entry((task.run.as_ref(), alone)).or_default().push(task);
+        // Whoever calls `agent` chooses the id of its run: another may have chosen the same.
+        runs.entry((task.run.as_ref(), task.child.as_ref(), alone)).or_default().push(task);
     }
     let registry: BTreeMap<_, _> =
         snapshot.subagents.iter().flatten().map(|run| (&run.run, run)).collect();
     let mut families: Vec<_> = runs
         .into_iter()
-        .map(|((run, _), mut tasks)| {
+        .map(|((run, ..), mut tasks)| {
             tasks.sort_by_key(|task| (task.created_at, &task.id));
             let registered = run.and_then(|run| registry.get(run).copied());
             let mut family = Family { tasks, registered, row: None, records: Vec::new() };

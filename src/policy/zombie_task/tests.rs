@@ -380,3 +380,14 @@ fn the_order_of_rows_changes_nothing_and_a_cycle_of_parents_is_none_of_its_busin
     tasks(&mut snapshot).reverse();
     assert_eq!(judge(&snapshot), first);
 }
+
+#[test]
+fn a_run_of_another_session_that_chose_the_same_id_is_judged_by_itself() {
+    let snapshot = with(|snapshot| {
+        let other = task("5", TaskRuntime::Cli, TaskStatus::Ended("succeeded"), 90);
+        tasks(snapshot).push(Task { child: Some("agent:main:main".into()), ..other });
+    });
+    let found = judge(&snapshot);
+    let ids: Vec<_> = found.iter().map(|verdict| &*verdict.subject.id).collect();
+    assert_eq!(ids, ["1", "5"]);
+}

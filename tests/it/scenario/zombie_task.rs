@@ -95,6 +95,8 @@ fn a_purge_takes_one_task_out_of_every_place_and_undo_brings_all_of_it_back() {
     assert_same(&others(&capture.contents()), &others(&before), "the others");
 
     let id = purged["action_id"].to_string();
+    let ran = capture.run(&["undo", &id, "--dry-run"]);
+    assert!(ran.stdout.ends_with("can be undone; nothing was changed\n"), "{ran:?}");
     super::undone::undo(&capture, &id);
     assert_eq!(self::rows(&state), rows);
     for (path, content) in
@@ -126,6 +128,125 @@ fn what_is_no_task_or_may_be_several_is_refused() {
         let ran = capture.run(&["tasks", "purge", name]);
         assert_eq!(ran.code, Some(64), "{ran:?}");
     }
+    let labels = "UPDATE task_runs SET label = 'x', run_id = task_id";
+    change(&capture, labels);
+    let ran = capture.run(&["tasks", "purge", "x"]);
+    assert!(ran.stderr.ends_with(" and 12 more; say which\n"), "{ran:?}");
+}
+
+/// Changes the task database, as the gateway might have.
+fn change(capture: &Capture, sql: &str) {
+    let db = capture.state_dir().join("tasks/runs.sqlite");
+    rusqlite::Connection::open(db).unwrap().execute_batch(sql).unwrap();
+}
+
+/// What a purge would take out.
+fn places(capture: &Capture) -> Vec<String> {
+    let said = capture.json(&["tasks", "purge", TASK, "--dry-run"]);
+    let places = said["places"].as_array().unwrap().iter();
+    places.map(|place| place.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_flow_with_a_step_of_another_run_stays() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let flows = |places: &[String]| places.iter().filter(|at| at.contains("flow_runs")).count();
+    assert_eq!(flows(&places(&capture)), 3);
+    let flow = "(SELECT parent_flow_id FROM task_runs WHERE task_id LIKE '8aff%')";
+    change(
+        &capture,
+        &format!("UPDATE task_runs SET parent_flow_id = {flow} WHERE task_id LIKE '971a%'"),
+    );
+    assert_eq!(flows(&places(&capture)), 2, "each of them once");
+    let other = "9c7dc667-79b2-4f0c-b152-7db326b115e2";
+    change(
+        &capture,
+        &format!("UPDATE task_runs SET parent_flow_id = {flow} WHERE task_id = '{other}'"),
+    );
+    assert_eq!(flows(&places(&capture)), 1);
+    assert_eq!(capture.json(&["tasks", "purge", TASK])["outcome"], "done");
+}
+
+#[test]
+fn a_session_that_another_run_is_not_over_with_stays() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let of_session = |places: &[String]| places.iter().filter(|at| at.ends_with(".json")).count();
+    assert_eq!(of_session(&places(&capture)), 1, "its record");
+    let other = "9c7dc667-79b2-4f0c-b152-7db326b115e2";
+    change(
+        &capture,
+        &format!("UPDATE task_runs SET child_session_key = '{CHILD}' WHERE task_id = '{other}'"),
+    );
+    assert_eq!(of_session(&places(&capture)), 0);
+    assert!(!places(&capture).iter().any(|at| at.contains("sessions.json")));
+}
+
+#[test]
+fn a_whole_id_means_its_task_whatever_labels_say() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    change(&capture, &format!("UPDATE task_runs SET label = '{TASK}' WHERE task_id LIKE '3192%'"));
+    assert_eq!(capture.json(&["tasks", "explain", TASK])["subject"]["id"], TASK);
+}
+
+#[test]
+fn history_calls_a_purge_that_is_done_no_failure() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    assert_eq!(capture.json(&["tasks", "purge", TASK])["outcome"], "done");
+    let ran = capture.run(&["history"]);
+    assert!(ran.stdout.contains(": done: taken out of: "), "{ran:?}");
+    let action = capture.json(&["history", "--policy", "zombie_task"]);
+    assert_eq!(action["error"], Value::Null);
+}
+
+#[test]
+fn all_of_an_agent_are_not_those_of_another() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let purged = |agent: &str| {
+        let all = ["tasks", "purge", "--all", "--agent", agent, "--dry-run", "--json"];
+        let ran = capture.run(&all);
+        let ids = ran.stdout.lines().map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["task_id"].as_str().unwrap().to_owned()
+        });
+        ids.collect::<Vec<_>>()
+    };
+    let other = "9c7dc667-79b2-4f0c-b152-7db326b115e2";
+    assert_eq!((purged("claude"), purged("main")), (vec![TASK.to_owned()], vec![other.to_owned()]));
+    // No session of an agent, whatever its second part says.
+    change(
+        &capture,
+        &format!(
+            "UPDATE task_runs SET child_session_key = 'hook:claude:1' WHERE task_id = '{other}'"
+        ),
+    );
+    assert_eq!(purged("claude"), [TASK]);
+    assert!(purged("main").is_empty() && purged("clau").is_empty());
+}
+
+#[test]
+fn nothing_is_written_behind_a_link_out_of_the_state_directory() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let (tasks, elsewhere) = (capture.state_dir().join("tasks"), capture.root.join("elsewhere"));
+    fs::create_dir(&elsewhere).unwrap();
+    for entry in fs::read_dir(&tasks).unwrap() {
+        let from = entry.unwrap().path();
+        fs::copy(&from, elsewhere.join(from.file_name().unwrap())).unwrap();
+    }
+    fs::remove_dir_all(&tasks).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &tasks).unwrap();
+    let before = capture.contents();
+    let ran = capture.run(&["tasks", "purge", TASK]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.contains("runs.sqlite: a link out of the state directory"), "{ran:?}");
+    assert_same(&capture.contents(), &before, "all of it");
+}
+
+#[test]
+fn what_could_not_be_seen_is_not_called_fine() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let tasks = capture.state_dir().join("tasks/runs.sqlite");
+    fs::write(tasks, "no database at all".repeat(9)).unwrap();
+    let ran = capture.run(&["tasks"]);
+    assert!(ran.stdout.contains("no task that could be seen looks wrong"), "{ran:?}");
 }
 
 /// Whether any file below `folder` has this text; what was said in conversations is not asked.
