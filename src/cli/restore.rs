@@ -20,7 +20,7 @@ use crate::text::escape;
 /// How long a restore waits for an action that a daemon, or another restore, has in hand.
 const WAIT: Duration = Duration::from_secs(30);
 
-/// A restore costs one turn of the model; this one does nothing else.
+/// A restore costs a turn of the agent; this one does nothing else.
 const TASK: &str = "This conversation was given back to you after its session was lost. Do nothing yet: \
                     say in one sentence where it stopped.";
 
@@ -152,15 +152,15 @@ impl Said<'_> {
         if let Some(Proposal { restore, conversation }) = proposal {
             row("conversation", &conversation.to_string_lossy());
             row("told first", &restore.task);
-            let agent = escape(&restore.agent.0);
+            let (agent, requester) = (escape(&restore.agent.0), escape(&restore.requester.0));
             let _ = write!(
                 text,
-                "  the gateway is asked, as {}, for a new session agent:{agent}:acp:<new id>, which \
-                 loads this\n  conversation and has one turn in it; what it says goes to that session\n  \
-                 written: a row in agents/{agent}/sessions/sessions.json and an acpx record, both by the \
-                 gateway,\n  an event in the tombstone by clawarden; no row and no session of before is \
-                 changed\n  cost: one turn of the model, with the whole conversation as its context\n",
-                escape(&restore.requester.0)
+                "  the gateway is asked, as {requester}, for a new session agent:{agent}:acp:<new id>, \
+                 which\n  loads this conversation and has one turn in it; the gateway tells \
+                 {requester} the answer\n  written: a row in agents/{agent}/sessions/sessions.json and \
+                 an acpx record, by the gateway; the turn\n  in the conversation, by the agent; an event \
+                 in the tombstone, by clawarden. No row of before changes\n  cost: that turn, with the \
+                 whole conversation as its context, and one of {requester}, which tells the answer\n"
             );
         }
         match self.global.json {

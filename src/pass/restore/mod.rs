@@ -107,7 +107,28 @@ impl Passes {
             return Ok(Err(Refusal { is_unavailable: false, why, steps: Vec::new() }));
         }
         let snapshot = self.observer.look(now)?;
-        Ok(self.judge(wish, tombstone, &snapshot))
+        let family = self.family_of(tombstone, &snapshot)?;
+        Ok(self.judge(wish, tombstone, family.as_deref(), &snapshot))
+    }
+
+    /// The family of its agent. Records of acpx do not say it: there, what else is known of its wrapper
+    /// does.
+    fn family_of(
+        &mut self,
+        tombstone: &Tombstone,
+        snapshot: &Snapshot,
+    ) -> Result<Option<String>, PassError> {
+        if let Some(family) = &tombstone.facts.family {
+            return Ok(Some(family.clone()));
+        }
+        let sessions = snapshot.acp.iter().flatten();
+        let mut its = sessions.filter(|of| tombstone.wrapper(&of.key).is_some());
+        if let Some(metadata) = its.find_map(|session| session.metadata.as_ref()) {
+            return Ok(Some(metadata.family.clone()));
+        }
+        let all = self.journal.tombstones()?;
+        let is_its = |of: &&Tombstone| of.wrappers.iter().any(|(key, _)| tombstone.wrapper(key).is_some());
+        Ok(all.0.values().filter(is_its).find_map(|of| of.facts.family.clone()))
     }
 
     /// A restore of the same session, a moment ago, of which the gateway may not be done.
@@ -129,6 +150,7 @@ impl Passes {
         &mut self,
         wish: &Wish,
         tombstone: &Tombstone,
+        family: Option<&str>,
         snapshot: &Snapshot,
     ) -> Result<Proposal, Refusal> {
         let facts = &tombstone.facts;
@@ -142,16 +164,19 @@ impl Passes {
         let refused = |why: String| Refusal {
             is_unavailable: false,
             why,
-            steps: steps::instead(way, &wish.id, &wish.requester, facts),
+            steps: steps::instead(way, wish, family, facts),
         };
         if way != Way::Spawn {
             return Err(refused(steps::no_way(way, gateway.version)));
         }
-        let (Some(family), Some(cwd), Some(agent)) = (&facts.family, &facts.cwd, &facts.agent) else {
+        let (Some(family), Some(cwd), Some(agent)) = (family, &facts.cwd, &facts.agent) else {
             return Err(refused("its agent or its folder is not on record".to_owned()));
         };
         let conversation = self.observer.conversation(gateway, family, cwd, &wish.id);
-        let conversation = conversation.map_err(&refused)?;
+        let conversation = conversation.map_err(|why| {
+            let steps = vec!["bring its file back from a backup, or begin a new session".to_owned()];
+            Refusal { steps, ..refused(why) }
+        })?;
         if let Some(why) = policy::obstacle(&wish.id, tombstone, snapshot) {
             return Err(refused(why));
         }

@@ -1,6 +1,7 @@
 //! What a person can do where a backing session is not given back by us.
 
-use crate::model::{BackingFacts, BackingId, SessionKey, Version};
+use super::Wish;
+use crate::model::{BackingFacts, Version};
 use crate::policy::Way;
 use crate::report::quoted;
 
@@ -27,10 +28,11 @@ pub(super) fn no_way(way: Way, version: Option<Version>) -> String {
 /// What to do by hand.
 pub(super) fn instead(
     way: Way,
-    id: &BackingId,
-    requester: &SessionKey,
+    wish: &Wish,
+    family: Option<&str>,
     facts: &BackingFacts,
 ) -> Vec<String> {
+    let Wish { id, requester, .. } = wish;
     let mut steps = Vec::new();
     if way == Way::OwnRow
         && let Some(agent) = &facts.agent
@@ -46,7 +48,7 @@ pub(super) fn instead(
              takes it for a session to tend"
         ));
     }
-    if facts.family.as_deref() == Some("claude")
+    if family == Some("claude")
         && let Some(cwd) = &facts.cwd
     {
         steps.push(format!(
