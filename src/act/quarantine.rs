@@ -15,8 +15,8 @@ use super::error::ActError;
 use super::file;
 use super::purge::PurgeManifest;
 use crate::model::{
-    ActionId, BootId, FileStamp, ProcessId, Restore, RunId, Rung, SessionId, SessionKey, UnixMillis,
-    WriteProtocol,
+    ActionId, BootId, FileStamp, ProcessId, Restore, RunId, Rung, SessionId, SessionKey,
+    UnixMillis, WriteProtocol,
 };
 
 /// The folder that holds all actions' folders.

@@ -85,7 +85,8 @@ mod tests {
         fn spawn(&self, process: ProcessId, asked: &Restore) -> Result<SessionKey, CallError> {
             self.asked.set(self.asked.get() + 1);
             assert_eq!((process, asked), (GATEWAY, &wanted()));
-            let manifest = Quarantine::new(self.place.quarantine.path().to_owned()).manifest(ID).unwrap();
+            let manifest =
+                Quarantine::new(self.place.quarantine.path().to_owned()).manifest(ID).unwrap();
             assert_eq!(manifest, Some(Manifest::Restore(Box::new(wanted()))));
             self.answer.clone()
         }
@@ -110,12 +111,14 @@ mod tests {
         for answer in [Ok(SessionKey::from("agent:claude:acp:2")), Err(lost)] {
             let place = Place::new();
             let gateway = Gateway { place: &place, answer: answer.clone(), asked: Cell::new(0) };
-            let done = restore(&place.actuator(Reach::Live, &alive, &nothing), &gateway, ID, &wanted());
+            let done =
+                restore(&place.actuator(Reach::Live, &alive, &nothing), &gateway, ID, &wanted());
             let want = answer.map_or_else(Restored::Failed, Restored::Accepted);
             assert_eq!((done.unwrap(), gateway.asked.get()), (want, 1));
             let found = recover(&place.actuator(Reach::Live, &alive, &nothing), ID).unwrap();
             assert_eq!((found.outcome, gateway.asked.get()), (Outcome::Unverified, 1));
-            let undone = undo(&place.actuator(Reach::Live, &alive, &nothing), ID, ActionId(8)).unwrap();
+            let undone =
+                undo(&place.actuator(Reach::Live, &alive, &nothing), ID, ActionId(8)).unwrap();
             assert_eq!(undone.outcome, Outcome::Changed);
         }
     }
@@ -125,9 +128,12 @@ mod tests {
         let place = Place::new();
         let answer = Ok("agent:claude:acp:2".into());
         let gateway = Gateway { place: &place, answer, asked: Cell::new(0) };
-        let dry = restore(&place.actuator(Reach::DryRun, &alive, &nothing), &gateway, ID, &wanted()).unwrap();
+        let dry =
+            restore(&place.actuator(Reach::DryRun, &alive, &nothing), &gateway, ID, &wanted())
+                .unwrap();
         assert_eq!(dry, Restored::WouldDo);
-        let other = restore(&place.actuator(Reach::Live, &|_| false, &nothing), &gateway, ID, &wanted());
+        let other =
+            restore(&place.actuator(Reach::Live, &|_| false, &nothing), &gateway, ID, &wanted());
         assert!(matches!(other.unwrap(), Restored::NotAsked(_)));
         assert_eq!(gateway.asked.get(), 0);
         assert_eq!(Quarantine::new(place.quarantine.path().to_owned()).manifest(ID).unwrap(), None);

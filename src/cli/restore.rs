@@ -141,7 +141,8 @@ impl Said<'_> {
         let mut row = |name: &str, value: &str| {
             let _ = writeln!(text, "  {name:<12} {}", escape(value));
         };
-        let known = |key: Option<&SessionKey>| key.map_or("not known".to_owned(), |of| of.0.clone());
+        let known =
+            |key: Option<&SessionKey>| key.map_or("not known".to_owned(), |of| of.0.clone());
         row("owner", &known(facts.owner.as_ref()));
         row("requester", &known(facts.requester.as_ref()));
         if self.wish.authority == Authority::Forced {
@@ -180,7 +181,8 @@ impl Said<'_> {
         if self.global.json {
             self.object(None, &json!({ "outcome": "refused", "note": why, "steps": steps }))?;
         } else if !steps.is_empty() {
-            let steps: Vec<_> = steps.iter().map(|step| format!("  - {}\n", escape(step))).collect();
+            let steps: Vec<_> =
+                steps.iter().map(|step| format!("  - {}\n", escape(step))).collect();
             output(&format!("what can be done by hand:\n{}", steps.concat()))?;
         }
         let exit = if *is_unavailable { Exit::Unavailable } else { Exit::NotPermitted };
@@ -220,8 +222,10 @@ impl Said<'_> {
                          openclaw.json and ask again"
                     )
                 });
-                let text = format!("backing session {id} is not given back ({outcome}): {note}{allow}");
-                let exit = if given.is_tool_missing { Exit::NotPermitted } else { Exit::ActionFailed };
+                let text =
+                    format!("backing session {id} is not given back ({outcome}): {note}{allow}");
+                let exit =
+                    if given.is_tool_missing { Exit::NotPermitted } else { Exit::ActionFailed };
                 return Err(Failure::new(exit, text));
             }
         };

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::json;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
@@ -140,7 +140,8 @@ fn read(url: &str, bytes: &[u8]) -> Result<SessionKey, Fault> {
         body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
     match status {
         200 => {
-            let done = answer.result.and_then(|raw| serde_json::from_str::<Done<'_>>(raw.get()).ok());
+            let done =
+                answer.result.and_then(|raw| serde_json::from_str::<Done<'_>>(raw.get()).ok());
             let done = done.ok_or_else(|| unread(url, "an answer of an unknown form"))?;
             accepted(url, serde_json::from_str(done.details.get()).unwrap_or_default())
         }

@@ -86,7 +86,8 @@ fn a_tool_that_is_not_allowed_is_told_from_every_other_refusal() {
     check(not_found, RpcFault::Unsupported, false, "Tool not available");
     let plain = "HTTP/1.1 404 Not Found\r\n\r\nNot Found";
     check(plain, RpcFault::NotAGateway, false, "no gateway");
-    let unauthorized = "HTTP/1.1 401 Unauthorized\r\n\r\n{\"error\":{\"message\":\"Unauthorized\"}}";
+    let unauthorized =
+        "HTTP/1.1 401 Unauthorized\r\n\r\n{\"error\":{\"message\":\"Unauthorized\"}}";
     check(unauthorized, RpcFault::Unauthorized, false, "401");
     let many = "HTTP/1.1 429 Too Many Requests\r\n\r\n{}";
     check(many, RpcFault::Unavailable, false, "429");

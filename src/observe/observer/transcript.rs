@@ -29,7 +29,9 @@ impl Observer {
         id: &BackingId,
     ) -> Result<PathBuf, String> {
         if family != "claude" {
-            return Err(format!("where agents of family `{family}` keep conversations is not known"));
+            return Err(format!(
+                "where agents of family `{family}` keep conversations is not known"
+            ));
         }
         let theirs = gateway.process.as_ref().map(|of| self.table.environ(of.id.pid));
         let theirs = theirs.transpose().map_err(|error| {
@@ -85,7 +87,7 @@ mod tests {
     fn a_folder_is_named_as_claude_code_names_it() {
         let name = |path: &str| encoded(Path::new(path)).unwrap();
         assert_eq!(name("/tmp/w-x/my_work.d"), "-tmp-w-x-my-work-d");
-        assert_eq!(name("/ü/😀"), "------");
+        assert_eq!(name("/ü/😀"), "-----");
         assert_eq!(encoded(Path::new(&format!("/{}", "x".repeat(200)))), None);
     }
 

@@ -19,8 +19,8 @@ use crate::gateway::{Call, CallError, Hear, Reply, Spawn, Speak, Target};
 use crate::journal::{Instance, Journal};
 use crate::model::{
     ActReason, Action, ActionId, Decision, EventLoop, Evidence, History, LaneCall, LaneStatus,
-    LiveLane, Looks, Outcome, Policy, ProcessId, Restore, Rpc, RpcFailure, Rung, SessionKey, Sighting, Subject,
-    SubjectKind, UnixMillis, Verdict, Version,
+    LiveLane, Looks, Outcome, Policy, ProcessId, Restore, Rpc, RpcFailure, Rung, SessionKey,
+    Sighting, Subject, SubjectKind, UnixMillis, Verdict, Version,
 };
 use crate::observe::Observer;
 use crate::observe::locate::{Request, locate};

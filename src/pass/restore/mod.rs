@@ -127,12 +127,17 @@ impl Passes {
             return Ok(Some(metadata.family.clone()));
         }
         let all = self.journal.tombstones()?;
-        let is_its = |of: &&Tombstone| of.wrappers.iter().any(|(key, _)| tombstone.wrapper(key).is_some());
+        let is_its =
+            |of: &&Tombstone| of.wrappers.iter().any(|(key, _)| tombstone.wrapper(key).is_some());
         Ok(all.0.values().filter(is_its).find_map(|of| of.facts.family.clone()))
     }
 
     /// A restore of the same session, a moment ago, of which the gateway may not be done.
-    fn in_doubt_since(&self, id: &BackingId, now: UnixMillis) -> Result<Option<ActionId>, PassError> {
+    fn in_doubt_since(
+        &self,
+        id: &BackingId,
+        now: UnixMillis,
+    ) -> Result<Option<ActionId>, PassError> {
         let filter = HistoryFilter {
             since: Some(now.minus(IN_DOUBT)),
             subject: Some(id.0.clone()),
@@ -140,7 +145,8 @@ impl Passes {
             limit: None,
         };
         let last = self.journal.actions(&filter)?.pop();
-        let is_open = |outcome: Option<Outcome>| matches!(outcome, None | Some(Outcome::Unverified));
+        let is_open =
+            |outcome: Option<Outcome>| matches!(outcome, None | Some(Outcome::Unverified));
         Ok(last
             .filter(|record| is_open(record.conclusion.as_ref().map(|done| done.outcome)))
             .map(|record| record.id))
@@ -155,8 +161,7 @@ impl Passes {
     ) -> Result<Proposal, Refusal> {
         let facts = &tombstone.facts;
         let gateway = &snapshot.gateway;
-        let unavailable =
-            |why: String| Refusal { is_unavailable: true, why, steps: Vec::new() };
+        let unavailable = |why: String| Refusal { is_unavailable: true, why, steps: Vec::new() };
         if gateway.status != Status::Up && gateway.version.is_none() {
             return Err(unavailable(format!("the gateway is not up: {}", gateway.why)));
         }
@@ -174,16 +179,17 @@ impl Passes {
         };
         let conversation = self.observer.conversation(gateway, family, cwd, &wish.id);
         let conversation = conversation.map_err(|why| {
-            let steps = vec!["bring its file back from a backup, or begin a new session".to_owned()];
+            let steps =
+                vec!["bring its file back from a backup, or begin a new session".to_owned()];
             Refusal { steps, ..refused(why) }
         })?;
         if let Some(why) = policy::obstacle(&wish.id, tombstone, snapshot) {
             return Err(refused(why));
         }
         let process = gateway.process.as_ref().filter(|_| gateway.status == Status::Up);
-        let process = process.map(|process| process.id).ok_or_else(|| {
-            unavailable(format!("the gateway is not up: {}", gateway.why))
-        })?;
+        let process = process
+            .map(|process| process.id)
+            .ok_or_else(|| unavailable(format!("the gateway is not up: {}", gateway.why)))?;
         self.aim_at(snapshot).map_err(|failure| unavailable(failure.to_string()))?;
         let restore = Restore {
             id: wish.id.clone(),
@@ -291,13 +297,16 @@ impl Passes {
             self.wait(VERIFY_GAP);
         }
         match last {
-            Ok(Named { other: None, session, .. }) => match self.write_restored(&session, restore) {
-                Ok(()) => (Outcome::Done, format!("session `{wrapper}` has it")),
-                Err(error) => {
-                    let text = format!("session `{wrapper}` has it; that could not be recorded");
-                    (Outcome::Unverified, format!("{text}: {}", chain(&error)))
+            Ok(Named { other: None, session, .. }) => {
+                match self.write_restored(&session, restore) {
+                    Ok(()) => (Outcome::Done, format!("session `{wrapper}` has it")),
+                    Err(error) => {
+                        let text =
+                            format!("session `{wrapper}` has it; that could not be recorded");
+                        (Outcome::Unverified, format!("{text}: {}", chain(&error)))
+                    }
                 }
-            },
+            }
             Ok(Named { other: Some(other), .. }) => {
                 let text = format!("session `{wrapper}` began another conversation, {other}");
                 (Outcome::Failed, text)
@@ -361,7 +370,8 @@ fn named(snapshot: &Snapshot, wrapper: &SessionKey, id: &BackingId) -> Result<Na
     let of_records = records.filter_map(|record| record.backing_id.as_ref());
     let mut ids = metadata.backing_ids.iter().chain(of_records).peekable();
     ids.peek().ok_or("it names no conversation")?;
-    let is_over = session.status != crate::model::LaneStatus::Running && metadata.state != "running";
+    let is_over =
+        session.status != crate::model::LaneStatus::Running && metadata.state != "running";
     Ok(Named {
         session: AcpSession::clone(session),
         other: ids.find(|other| *other != id).cloned(),

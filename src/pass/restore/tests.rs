@@ -12,9 +12,7 @@ use crate::config;
 use crate::gateway::{Call, CallError, Hear, Reply, Speak, Target};
 use crate::journal::{Instance, Journal};
 use crate::model::sample::snapshot;
-use crate::model::{
-    AgentId, EventLoop, GatewayUrl, LiveLane, ProcessId, Rpc, Sighting, Version,
-};
+use crate::model::{AgentId, EventLoop, GatewayUrl, LiveLane, ProcessId, Rpc, Sighting, Version};
 use crate::observe::Observer;
 use crate::observe::locate::{Request, locate};
 
@@ -125,19 +123,11 @@ impl World {
             locate(&Request { state_dir: Some(state.path().to_owned()), env: &env }).unwrap();
         let observer = Observer::new(install, Path::new("/proc"), Box::new(env));
         let store = folder.join("sessions.json");
-        let gateway =
-            Gateway { dir: dir.clone(), store, loads, answer, asked: Arc::default() };
+        let gateway = Gateway { dir: dir.clone(), store, loads, answer, asked: Arc::default() };
         let passes = Passes::new(config, observer, journal, dir, Reach::Live, Clock::Wall);
         let passes = Passes { speak: Some(Box::new(gateway.clone())), ..passes };
-        let mut world = World {
-            process,
-            gateway,
-            passes,
-            cwd,
-            conversation,
-            _instance: instance,
-            _dirs: dirs,
-        };
+        let mut world =
+            World { process, gateway, passes, cwd, conversation, _instance: instance, _dirs: dirs };
         let event = world.recorded();
         world.passes.journal.record_tombstones(&[event]).unwrap();
         world
@@ -296,7 +286,11 @@ fn whatever_is_not_safe_is_refused_with_what_can_be_done() {
     let mut check = |change: &dyn Fn(&mut Snapshot), is_unavailable: bool, want: &str, steps| {
         let refusal = world.judge(change).unwrap_err();
         assert!(refusal.why.contains(want), "{}", refusal.why);
-        assert_eq!((refusal.is_unavailable, refusal.steps.len()), (is_unavailable, steps), "{want}");
+        assert_eq!(
+            (refusal.is_unavailable, refusal.steps.len()),
+            (is_unavailable, steps),
+            "{want}"
+        );
     };
     let is = |version: Option<Version>| move |of: &mut Snapshot| of.gateway.version = version;
     let on = |month, patch| is(Some(Version::new(2026, month, patch)));

@@ -118,8 +118,9 @@ fn recorded(id: &BackingId, snapshot: &Snapshot) -> Option<String> {
         let (key, path) = (&record.session_key, record.path.display());
         // A gateway that was killed leaves the record of a oneshot session open for ever; whether a
         // process still works for it is looked at by itself.
-        (record.mode == RecordMode::Persistent)
-            .then(|| format!("session `{key}` still has it, by its open record {path}; go on there"))
+        (record.mode == RecordMode::Persistent).then(|| {
+            format!("session `{key}` still has it, by its open record {path}; go on there")
+        })
     })
 }
 
