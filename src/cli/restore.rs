@@ -94,6 +94,11 @@ fn wish(
         );
         Failure::new(Exit::NotPermitted, text)
     })?;
+    if requester.0.trim().is_empty() {
+        // The gateway would take that for its main session.
+        let text = "--requester names no session; name the one that it is for";
+        return Err(Failure::new(Exit::Usage, text));
+    }
     let task = command.task.clone().filter(|task| !task.trim().is_empty());
     let task = task.unwrap_or_else(|| TASK.to_owned());
     Ok(Wish { id: id.clone(), requester, authority, task })

@@ -184,7 +184,8 @@ impl Passes {
             Refusal { steps, ..refused(why) }
         })?;
         if let Some(why) = policy::obstacle(&wish.id, tombstone, snapshot) {
-            return Err(refused(why));
+            // Nobody else may load it meanwhile, by hand neither.
+            return Err(Refusal { steps: Vec::new(), ..refused(why) });
         }
         let process = gateway.process.as_ref().filter(|_| gateway.status == Status::Up);
         let process = process
@@ -297,13 +298,14 @@ impl Passes {
             self.wait(VERIFY_GAP);
         }
         match last {
-            Ok(Named { other: None, session, .. }) => {
+            Ok(Named { other: None, session, is_settled }) => {
+                let runs = if is_settled { "" } else { "; its first turn still runs" };
+                let has = format!("session `{wrapper}` has it{runs}");
                 match self.write_restored(&session, restore) {
-                    Ok(()) => (Outcome::Done, format!("session `{wrapper}` has it")),
+                    Ok(()) => (Outcome::Done, has),
                     Err(error) => {
-                        let text =
-                            format!("session `{wrapper}` has it; that could not be recorded");
-                        (Outcome::Unverified, format!("{text}: {}", chain(&error)))
+                        let text = format!("{has}; that could not be recorded: {}", chain(&error));
+                        (Outcome::Unverified, text)
                     }
                 }
             }

@@ -299,7 +299,7 @@ fn whatever_is_not_safe_is_refused_with_what_can_be_done() {
     check(&on(9, 6), false, "its own database", 1);
     check(&is(None), false, "is not known", 1);
     check(&|of| of.gateway.status = Status::Down, true, "the gateway is not up", 0);
-    check(&|of| of.acp = None, false, "was not looked at", 1);
+    check(&|of| of.acp = None, false, "was not looked at", 0);
     let conversation = world.conversation.clone();
     fs::write(&conversation, "").unwrap();
     let refusal = world.judge(|_| {}).unwrap_err();

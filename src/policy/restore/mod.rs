@@ -104,7 +104,10 @@ fn wrapped(id: &BackingId, snapshot: &Snapshot) -> Option<String> {
         }
         let key = &session.key;
         if session.status == LaneStatus::Running || metadata.state == "running" {
-            return Some(format!("session `{key}` works on it now"));
+            return Some(format!(
+                "session `{key}` works on it now, as its row says; if nobody does, see \
+                 clawarden explain {key}"
+            ));
         }
         (metadata.mode == RecordMode::Persistent)
             .then(|| format!("session `{key}` still has it; go on there"))

@@ -84,6 +84,7 @@ fn the_owner_may_force_and_nobody_else() {
 fn what_is_not_on_record_or_asked_for_by_nobody_is_a_wrong_command_line() {
     let capture = recorded("2026.4.15-b3-acp-after-sigkill");
     assert_eq!(restore(&capture, &[]).code, Some(64));
+    assert_eq!(restore(&capture, &["--requester", " ", "--force"]).code, Some(64));
     let unknown = ["tombstones", "restore", "nobody", "--requester", REQUESTER];
     assert_eq!(capture.run(&unknown).code, Some(64));
 }
