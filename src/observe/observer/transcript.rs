@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_folder_is_named_as_claude_code_names_it() {
         let name = |path: &str| encoded(Path::new(path)).unwrap();
-        assert_eq!(name("/tmp/w-x/my_work.d"), "-tmp-w-x-my-work-d");
+        assert_eq!(name("/srv/my_work.d/x"), "-srv-my-work-d-x");
         assert_eq!(name("/ü/😀"), "-----");
         assert_eq!(encoded(Path::new(&format!("/{}", "x".repeat(200)))), None);
     }

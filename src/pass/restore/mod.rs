@@ -240,13 +240,8 @@ impl Passes {
             (given.outcome, given.note) = (outcome, note);
         }
         (self.before)(Step::Conclude);
-        let is_good = given.outcome == Outcome::Done;
-        let conclusion = Conclusion {
-            outcome: given.outcome,
-            error: (!is_good).then(|| given.note.clone()),
-            note: is_good.then(|| given.note.clone()),
-            at: self.clock.now(),
-        };
+        let (outcome, note) = (given.outcome, Some(given.note.clone()));
+        let conclusion = Conclusion { outcome, error: None, note, at: self.clock.now() };
         self.journal.settle(number, &conclusion)?;
         Ok(Given { action: Some(number), ..given })
     }
