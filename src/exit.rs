@@ -19,7 +19,8 @@ pub enum Exit {
     State = 73,
     /// Another instance runs on this state directory. `EX_TEMPFAIL`.
     AlreadyRunning = 75,
-    /// The state directory or our own state is another user's. `EX_NOPERM`.
+    /// The state directory or our own state is another user's, or a backing session is not given back.
+    /// `EX_NOPERM`.
     NotPermitted = 77,
     /// The configuration is wrong. `EX_CONFIG`.
     Config = 78,

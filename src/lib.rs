@@ -27,7 +27,7 @@
 //! | [`plan`] | order, budgets, cool-downs, off switches; what a pass leaves to the next | `model` |
 //! | [`gateway`] | speaks with the gateway: address, device, handshake, lanes, events, calls | `model`, `format` |
 //! | [`observe`] | looks: state directory, era, gateway, process table, files, databases, log | `model`, `format`, targets of `gateway` |
-//! | [`act`] | changes: releases a lock, settles a row, ends a tree of processes, has the gateway repair a lane, takes a task out of every place, undoes, finishes what a crash left | `model`, `format`, `gateway` |
+//! | [`act`] | changes: releases a lock, settles a row, ends a tree of processes, has the gateway repair a lane or give a session back, takes a task out of every place, undoes, finishes what a crash left | `model`, `format`, `gateway` |
 //! | [`journal`] | remembers: intents, outcomes, history, ledger, tombstones, off switches, single instance | `model` |
 //! | [`config`] | YAML to checked values, every problem at once | `model`, settings of `policy` and `plan` |
 //! | [`pass`] | one pass | all above |
@@ -66,7 +66,8 @@
 //! - **The gateway first.** With the gateway starting, or just started, everything waits, and files
 //!   wait while it is down, too: its own recovery needs the state as it is ([`policy`]).
 //! - **Whose it is, is never forgotten.** To whom a backing session belongs is written down, twice, before
-//!   anything else is done in a pass, and only ever added to ([`model::Tombstone`]).
+//!   anything else is done in a pass, and only ever added to ([`model::Tombstone`]). It is given back when a
+//!   person asks, to its requester on record or by the word of the state directory's owner ([`policy`]).
 //! - **Foreign files are hostile**: bounded, never followed out of the state directory, escaped
 //!   before they are shown ([`text`]).
 

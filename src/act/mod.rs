@@ -30,6 +30,7 @@ mod quarantine;
 )]
 mod record;
 mod recover;
+mod restore;
 mod row;
 #[cfg(test)]
 mod testing;
@@ -46,6 +47,7 @@ pub use quarantine::{
     CallManifest, Manifest, Quarantine, Realm, RecordManifest, RowManifest, TreeManifest,
 };
 pub use recover::recover;
+pub use restore::{Restored, restore};
 pub use undo::undo;
 
 use crate::clock::Clock;

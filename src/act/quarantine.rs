@@ -15,8 +15,8 @@ use super::error::ActError;
 use super::file;
 use super::purge::PurgeManifest;
 use crate::model::{
-    ActionId, BootId, FileStamp, ProcessId, RunId, Rung, SessionId, SessionKey, UnixMillis,
-    WriteProtocol,
+    ActionId, BootId, FileStamp, ProcessId, Restore, RunId, Rung, SessionId, SessionKey,
+    UnixMillis, WriteProtocol,
 };
 
 /// The folder that holds all actions' folders.
@@ -60,6 +60,8 @@ pub enum Manifest {
     PurgeTask(Box<PurgeManifest>),
     /// One that is put back there by an undo.
     RestoreTask(Box<PurgeManifest>),
+    /// A backing session that the gateway is asked to load into a new session.
+    Restore(Box<Restore>),
 }
 
 /// What the gateway was asked to do to a lane. It can be neither finished, reverted nor undone from

@@ -2,7 +2,7 @@
 
 use super::error::ActError;
 use super::quarantine::Manifest;
-use super::{Actuator, Performed, end_tree, lane, lock, purge, record, row};
+use super::{Actuator, Performed, end_tree, lane, lock, purge, record, restore, row};
 use crate::model::{ActionId, LockStamp};
 
 /// Looks at an action whose outcome was never recorded, and brings it to an end. Never repeats it.
@@ -24,6 +24,7 @@ pub fn recover(actuator: &Actuator<'_>, id: ActionId) -> Result<Performed, ActEr
         Some(Manifest::PurgeTask(manifest) | Manifest::RestoreTask(manifest)) => {
             purge::recover(actuator, id, &manifest)
         }
+        Some(Manifest::Restore(restore)) => Ok(restore::recover(&restore)),
         Some(Manifest::RestoreRecord(manifest)) => record::recover(actuator, id, &manifest, true),
     }
 }

@@ -12,6 +12,7 @@ pub(super) const NOW: UnixMillis = UnixMillis(1_795_200_000_000);
 pub(super) const GATEWAY: ProcessId = ProcessId { pid: 4711, start_ticks: 1 };
 
 /// A sessions folder and a quarantine of its own.
+#[derive(Debug)]
 pub(super) struct Place {
     pub(super) sessions: TempDir,
     pub(super) quarantine: TempDir,

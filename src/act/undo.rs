@@ -2,7 +2,7 @@
 
 use super::error::ActError;
 use super::quarantine::{Manifest, RecordManifest};
-use super::{Actuator, Performed, lane, lock, purge, record, row};
+use super::{Actuator, Performed, lane, lock, purge, record, restore, row};
 use crate::model::{ActionId, Outcome};
 
 /// Undoes action `undone`, under the journal number `undo`. Refuses, as `changed`, if the place
@@ -34,6 +34,7 @@ pub fn undo(
         Some(Manifest::RestoreTask(_)) => {
             Ok(Performed::changed("it was an undo itself; purge the task again"))
         }
+        Some(Manifest::Restore(_)) => Ok(restore::undo()),
         Some(Manifest::RestoreRecord(_)) => Ok(Performed::changed("it was an undo itself")),
     }
 }

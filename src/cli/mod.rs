@@ -8,6 +8,7 @@ mod explain;
 mod failure;
 mod history;
 mod open;
+mod restore;
 mod run;
 mod status;
 mod tasks;

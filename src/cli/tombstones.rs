@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::open::setup;
+use super::open::{Setup, setup};
+use super::restore::{self, Restore};
 use super::{Failure, Global, output};
 use crate::exit::Exit;
 use crate::journal::Journal;
@@ -23,10 +24,12 @@ pub(super) enum Tombstones {
         /// Its backing id, or the beginning of it
         id: String,
     },
+    /// Give one back to the session that it belongs to, by a new session that loads it
+    Restore(Restore),
 }
 
 /// What is on record.
-struct Known {
+pub(super) struct Known {
     all: Arc<All>,
     last_seen: BTreeMap<BackingId, UnixMillis>,
     problems: Vec<String>,
@@ -34,14 +37,9 @@ struct Known {
 
 pub(super) fn tombstones(global: &Global, command: &Tombstones) -> Result<Exit, Failure> {
     let setup = setup(global)?;
-    let mut journal = Journal::open_read_only(&setup.dir()?)?;
-    let all = journal.tombstones()?;
-    let known = Known {
-        all,
-        last_seen: journal.last_seen()?,
-        problems: journal.tombstone_problems().to_vec(),
-    };
+    let known = Known::read(&setup)?;
     let text = match command {
+        Tombstones::Restore(command) => return restore::restore(global, setup, &known, command),
         Tombstones::List if global.json => format!("{}\n", known.list()),
         Tombstones::List => known.lines(),
         Tombstones::Show { id } => {
@@ -57,8 +55,15 @@ pub(super) fn tombstones(global: &Global, command: &Tombstones) -> Result<Exit, 
 }
 
 impl Known {
+    fn read(setup: &Setup) -> Result<Known, Failure> {
+        let mut journal = Journal::open_read_only(&setup.dir()?)?;
+        let all = journal.tombstones()?;
+        let (last_seen, problems) = (journal.last_seen()?, journal.tombstone_problems().to_vec());
+        Ok(Known { all, last_seen, problems })
+    }
+
     /// The backing session of this id, or the only one that begins so.
-    fn find(&self, text: &str) -> Result<(&BackingId, &Tombstone), Failure> {
+    pub(super) fn find(&self, text: &str) -> Result<(&BackingId, &Tombstone), Failure> {
         if let Some(found) = self.all.0.get_key_value(&BackingId::from(text)) {
             return Ok(found);
         }

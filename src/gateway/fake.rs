@@ -91,7 +91,13 @@ pub(super) fn link_by(
         keeps_key: true,
         clock: Clock::Wall,
         is_right: Arc::new(is_right),
-        bounds: Bounds { challenge: second, look: 2 * second, call: 2 * second, reset: 2 * second },
+        bounds: Bounds {
+            challenge: second,
+            look: 2 * second,
+            call: 2 * second,
+            reset: 2 * second,
+            spawn: 2 * second,
+        },
     });
     link.aim(Ok(target));
     (link, folder)

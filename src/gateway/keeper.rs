@@ -15,9 +15,10 @@ use super::fault::Fault;
 use super::line::Line;
 use super::link::LinkSettings;
 use super::ready;
+use super::spawn;
 use super::speak::{Call, CallError, Reply};
 use super::target::{Credentials, Target};
-use crate::model::{EventLoop, ProcessId, Rpc, RpcFailure, RpcFault};
+use crate::model::{EventLoop, ProcessId, Restore, Rpc, RpcFailure, RpcFault, SessionKey};
 
 /// Whom to speak with.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,6 +35,13 @@ pub(super) enum Command {
     Look { aim: Aim, is_fresh: bool, within: Duration, reply: SyncSender<Rpc> },
     /// A request that changes something.
     Call { aim: Aim, call: Call, within: Duration, reply: SyncSender<Result<Reply, CallError>> },
+    /// A backing session that is to be loaded into a new session.
+    Spawn {
+        aim: Aim,
+        restore: Box<Restore>,
+        within: Duration,
+        reply: SyncSender<Result<SessionKey, CallError>>,
+    },
     /// How late its event loop is.
     Ready { target: Target, reply: SyncSender<Result<Option<EventLoop>, RpcFailure>> },
 }
@@ -95,6 +103,12 @@ impl Keeper {
                 tokio::spawn(async move {
                     let done = errand::run(&settings, device, &aim, &call, within).await;
                     let _ = reply.send(done);
+                });
+            }
+            Command::Spawn { aim, restore, within, reply } => {
+                let settings = self.settings.clone();
+                tokio::spawn(async move {
+                    let _ = reply.send(spawn::run(&settings, &aim, &restore, within).await);
                 });
             }
             Command::Ready { target, reply } => {

@@ -16,10 +16,12 @@ use super::conversation::Conversation;
 use super::device::Device;
 use super::fault::Fault;
 use super::keeper::{Aim, Command, Keeper};
-use super::speak::{Call, CallError, Hear, Reply, Scope, Speak};
+use super::speak::{Call, CallError, Hear, Reply, Scope, Spawn, Speak};
 use super::target::Target;
 use crate::clock::Clock;
-use crate::model::{EventLoop, LiveLane, ProcessId, Rpc, RpcFailure, RpcFault};
+use crate::model::{
+    EventLoop, LiveLane, ProcessId, Restore, Rpc, RpcFailure, RpcFault, SessionKey,
+};
 
 /// Says whether the socket that listens on a port belongs to a process, as surely as a connection of
 /// that scope needs it; else why not.
@@ -57,12 +59,21 @@ pub struct Bounds {
     pub call: Duration,
     /// A reset: up to 24.8 s on 2026.4.15, whose hook asks the hung model for a name.
     pub reset: Duration,
+    /// A new session of an ACP agent: 3 s on an idle gateway of 2026.4.15, and the agent is a program
+    /// that has to start.
+    pub spawn: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
         let seconds = Duration::from_secs;
-        Bounds { challenge: seconds(6), look: seconds(15), call: seconds(15), reset: seconds(30) }
+        Bounds {
+            challenge: seconds(6),
+            look: seconds(15),
+            call: seconds(15),
+            reset: seconds(30),
+            spawn: seconds(120),
+        }
     }
 }
 
@@ -241,6 +252,22 @@ impl Speak for Link {
             .try_send(Command::Call { aim, call, within, reply })
             .map_err(|_| certain(failure("the link's thread is busy or gone")))?;
         wait(&answer, within, CALL_AFTER_STOP, stop)
+            .unwrap_or_else(|why| Err(CallError { failure: failure(why), is_unknown: true }))
+    }
+}
+
+impl Spawn for Link {
+    fn spawn(&self, process: ProcessId, restore: &Restore) -> Result<SessionKey, CallError> {
+        let certain = |failure| CallError { failure, is_unknown: false };
+        let target = self.target.clone().map_err(certain)?;
+        let (aim, restore) = (Aim { target, process }, Box::new(restore.clone()));
+        let (reply, answer) = sync_channel(1);
+        let within = self.settings.bounds.spawn;
+        let sender = self.sender().map_err(certain)?;
+        sender
+            .try_send(Command::Spawn { aim, restore, within, reply })
+            .map_err(|_| certain(failure("the link's thread is busy or gone")))?;
+        wait(&answer, within, CALL_AFTER_STOP, &|| false)
             .unwrap_or_else(|why| Err(CallError { failure: failure(why), is_unknown: true }))
     }
 }

@@ -23,6 +23,7 @@ mod ready;
 #[cfg(test)]
 mod replay;
 mod socket;
+mod spawn;
 mod speak;
 #[cfg(test)]
 mod stop_tests;
@@ -31,5 +32,5 @@ mod target;
 mod tests;
 
 pub use link::{Bounds, IsRight, Link, LinkSettings};
-pub use speak::{Call, CallError, Hear, Reply, Scope, Speak};
+pub use speak::{Call, CallError, Hear, Reply, Scope, Spawn, Speak};
 pub use target::{Credentials, Pin, Secret, Target};

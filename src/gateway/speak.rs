@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::target::Target;
-use crate::model::{EventLoop, LiveLane, ProcessId, Rpc, RpcFailure, RunId, SessionId, SessionKey};
+use crate::model::{
+    EventLoop, LiveLane, ProcessId, Restore, Rpc, RpcFailure, RunId, SessionId, SessionKey,
+};
 
 /// How far a connection reaches.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -103,7 +105,7 @@ impl fmt::Display for CallError {
 impl std::error::Error for CallError {}
 
 /// Listens to the gateway from pass to pass, beside speaking with it.
-pub trait Hear: Speak {
+pub trait Hear: Speak + Spawn {
     /// Takes `target` from now on, or the reason why there is none.
     fn aim(&mut self, target: Result<Target, RpcFailure>);
 
@@ -118,6 +120,18 @@ pub trait Hear: Speak {
     ///
     /// Returns why there is no answer.
     fn event_loop(&self, stop: &dyn Fn() -> bool) -> Result<Option<EventLoop>, RpcFailure>;
+}
+
+/// Has the gateway that is `process`, and no other, begin a session. As [`Speak`]: proven and bounded.
+pub trait Spawn: fmt::Debug {
+    /// Asks once for a new session that loads the backing session of `restore`, and returns its key.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is none, and whether there may be one all the same.
+    /// [`RpcFault::Unsupported`](crate::model::RpcFault::Unsupported) without that doubt: the gateway lets
+    /// nobody use the tool from outside.
+    fn spawn(&self, process: ProcessId, restore: &Restore) -> Result<SessionKey, CallError>;
 }
 
 /// Speaks with the gateway that is `process`, and with no other: before anything is changed, the

@@ -22,7 +22,7 @@ fn silent() -> (Fake, Link, tempfile::TempDir) {
         }
     });
     let (link, folder) = link(fake.target(), false);
-    let bounds = Bounds { challenge: LONG, look: LONG, call: LONG, reset: LONG };
+    let bounds = Bounds { challenge: LONG, look: LONG, call: LONG, reset: LONG, spawn: LONG };
     (fake, link.with(bounds), folder)
 }
 

@@ -24,6 +24,7 @@ mod purge;
 mod reach;
 mod reason;
 mod record;
+mod restore;
 mod rpc;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -62,6 +63,7 @@ pub use purge::{Cell, RowCopy, TaskPurge};
 pub use reach::{GatewayUrl, Given, SecretPlace};
 pub use reason::{ActReason, HoldReason};
 pub use record::{AcpxRecord, RecordMode};
+pub use restore::{Authority, Restore};
 pub use rpc::{
     Answers, LiveLane, LiveLanes, Lost, Rpc, RpcFailure, RpcFault, RunId, other_lane_of,
 };

@@ -217,6 +217,10 @@ impl Tombstone {
         {
             self.disputed_by.push(other.clone());
         }
+        if event.kind == TombstoneEventKind::RestoredByForce {
+            // Its claim is the owner's word, and may have been seen before that was written down.
+            self.disputed_by.retain(|other| Some(other) != requester.as_ref());
+        }
         if let Some(key) = wrapper {
             self.wrappers.retain(|(known, _)| known != key);
             self.wrappers.push((key.clone(), session_id.clone()));

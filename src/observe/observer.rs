@@ -35,6 +35,7 @@ mod evidence;
 mod lane;
 mod processes;
 mod purge;
+mod transcript;
 
 use background::Background;
 pub use lane::LanePlace;

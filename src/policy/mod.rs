@@ -13,6 +13,7 @@ mod hung_lane;
 mod ladder;
 mod pattern;
 mod process;
+mod restore;
 mod run;
 pub mod settings;
 mod stale_lane;
@@ -24,6 +25,7 @@ pub use gateway_health::next_step;
 pub use holder::{Holder, holder};
 pub use pattern::LanePattern;
 pub use process::still_to_end;
+pub use restore::{Way, authorise, obstacle, way};
 pub use settings::Policies;
 pub use tombstone::backing_ids;
 

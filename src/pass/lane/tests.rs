@@ -15,12 +15,12 @@ use super::super::{Pass, Passes};
 use crate::act::{Reach, Step};
 use crate::clock::Clock;
 use crate::config;
-use crate::gateway::{Call, CallError, Hear, Reply, Speak, Target};
+use crate::gateway::{Call, CallError, Hear, Reply, Spawn, Speak, Target};
 use crate::journal::{Instance, Journal};
 use crate::model::{
     ActReason, Action, ActionId, Decision, EventLoop, Evidence, History, LaneCall, LaneStatus,
-    LiveLane, Looks, Outcome, Policy, ProcessId, Rpc, RpcFailure, Rung, Sighting, Subject,
-    SubjectKind, UnixMillis, Verdict, Version,
+    LiveLane, Looks, Outcome, Policy, ProcessId, Restore, Rpc, RpcFailure, Rung, SessionKey,
+    Sighting, Subject, SubjectKind, UnixMillis, Verdict, Version,
 };
 use crate::observe::Observer;
 use crate::observe::locate::{Request, locate};
@@ -56,6 +56,12 @@ impl Speak for Gateway {
             fs::remove_file(&self.lock).unwrap();
         }
         Ok(Reply { status: Some("aborted".to_owned()), ..Reply::default() })
+    }
+}
+
+impl Spawn for Gateway {
+    fn spawn(&self, _: ProcessId, _: &Restore) -> Result<SessionKey, CallError> {
+        panic!("no lane is repaired by a new session")
     }
 }
 

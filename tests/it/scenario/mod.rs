@@ -6,6 +6,7 @@ mod coverage;
 mod dead_lock;
 mod processes;
 mod reports;
+mod restore;
 mod stale_lane;
 mod tombstone;
 mod undone;
