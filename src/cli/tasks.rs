@@ -8,7 +8,7 @@ use super::open::{Setup, env, setup};
 use super::{Failure, Global, output};
 use crate::exit::Exit;
 use crate::journal::ActionLock;
-use crate::model::{Mode, Outcome, Policy, TaskId};
+use crate::model::{Era, Mode, Outcome, Policy, Status, TaskId};
 use crate::pass::{Passes, Purged};
 use crate::report::{self, Entry, PassReport};
 use crate::text::escape;
@@ -49,7 +49,7 @@ struct Purge {
     /// The beginning of its id, its label, session key or run id
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     id: Option<String>,
-    /// Every task of an agent that looks wrong
+    /// Every task of an agent that looks wrong, and has for long enough (`zombie_task.after`)
     #[arg(long, requires = "agent")]
     all: bool,
     /// Whose tasks
@@ -104,15 +104,18 @@ fn list(global: &Global, all: bool) -> Result<Exit, Failure> {
         let (path, reason) = (gap.path.display().to_string(), &gap.reason);
         text.push_str(&format!("\ncould not read {}: {}\n", escape(&path), escape(reason)));
     }
-    let mut count = 0;
+    let mut first = None;
     for entry in shown {
         text.push('\n');
         let _ = report::entry_lines(entry, &report.invocation, paint, &mut text);
-        count += 1;
+        first = first.or(Some(entry).filter(|entry| entry.verdict.suspect));
     }
-    if count == 0 {
-        let seen = if report.gaps.is_empty() { "" } else { " that could be seen" };
-        text.push_str(&format!("\nno task{seen} looks wrong\n"));
+    match first {
+        Some(entry) => text.push_str(&way_out(&report, &entry.verdict.subject.id)),
+        None => {
+            let seen = if report.gaps.is_empty() { "" } else { " that could be seen" };
+            text.push_str(&format!("\nno task{seen} looks wrong\n"));
+        }
     }
     output(&report::shortened(&text, &report))?;
     Ok(Exit::Success)
@@ -142,6 +145,9 @@ fn explain(global: &Global, given: &str) -> Result<Exit, Failure> {
     text.push('\n');
     let _ = report::entry_lines(found, &report.invocation, paint, &mut text);
     let _ = super::explain::facts(&found.verdict, &mut text);
+    if found.verdict.suspect {
+        text.push_str(&way_out(&report, &found.verdict.subject.id));
+    }
     output(&report::shortened(&text, &report))?;
     Ok(Exit::Success)
 }
@@ -207,7 +213,7 @@ fn purge(global: &Global, command: &Purge) -> Result<Exit, Failure> {
             (Some(id), _) => vec![one(&report, id)?],
             (None, agent) => {
                 let agent = agent.as_deref().unwrap_or_default();
-                let entries = report.entries.iter().filter(|entry| entry.verdict.suspect);
+                let entries = report.entries.iter().filter(|entry| is_judged(entry));
                 entries.filter(|entry| is_of(entry, agent)).collect()
             }
         };
@@ -240,6 +246,25 @@ fn open(setup: Setup, is_dry: bool) -> Result<(Passes, Option<ActionLock>), Fail
     // A purge that a crash interrupted is brought to its end before another one begins.
     passes.recover()?;
     Ok((passes, Some(ActionLock::take(&dir, WAIT)?)))
+}
+
+/// Whether it was found wrong, and nothing about it is doubtful but that its gateway is stopped.
+fn is_judged(entry: &Entry) -> bool {
+    let codes = ["gateway_down", "task_by_hand", "announced_again", "delivery_unsettled"];
+    codes.contains(&entry.verdict.decision.code())
+}
+
+/// The way out that a stopped gateway leaves.
+fn way_out(report: &PassReport, id: &str) -> String {
+    let gateway = &report.gateway;
+    let is_ours = matches!(gateway.era, Era::Files | Era::Hybrid);
+    if gateway.status != Status::Down || !is_ours {
+        return String::new();
+    }
+    let (clawarden, id) = (&report.invocation, escape(id));
+    format!(
+        "\nas the gateway is stopped, look what a purge takes:  {clawarden} tasks purge {id} --dry-run\n"
+    )
 }
 
 /// Whether the session that works on it, or the one that asked for it, is the agent's.

@@ -45,7 +45,8 @@ fn judge(context: Context<'_>, rule: ZombieTask, family: &Family<'_>) -> (bool, 
     let held = |suspect, why| (suspect, Decision::Hold(why));
     if context.snapshot.gateway.status == Status::Down {
         // Its next start reads them, and settles some of them.
-        return held(true, HoldReason::GatewayDown);
+        let why = aged(context, rule, family).err();
+        return held(true, why.unwrap_or(HoldReason::GatewayDown));
     }
     if let Err(why) = life(context, rule, family) {
         return held(false, why);
@@ -72,8 +73,13 @@ fn stands(context: Context<'_>, rule: ZombieTask, family: &Family<'_>) -> Result
     }
     understood(&snapshot.gateway.era)?;
     whatever_repairs(context)?;
+    aged(context, rule, family)
+}
+
+/// Whether the last sign of it is old enough.
+fn aged(context: Context<'_>, rule: ZombieTask, family: &Family<'_>) -> Result<(), HoldReason> {
     let since = family.last_sign().ok_or(HoldReason::Malformed { field: "created_at" })?;
-    old_enough(snapshot.taken_at, since, rule.after)
+    old_enough(context.snapshot.taken_at, since, rule.after)
 }
 
 fn old_enough(now: UnixMillis, since: UnixMillis, after: Duration) -> Result<(), HoldReason> {

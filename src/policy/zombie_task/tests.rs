@@ -302,6 +302,11 @@ fn a_gateway_that_is_down_or_just_up_settles_some_of_it_itself() {
         s.gateway.process = None;
     };
     check(&with(down), &["!gateway_down"]);
+    let young = |s: &mut Snapshot| {
+        down(s);
+        tasks(s)[1].last_event_at = Some(ago(60));
+    };
+    check(&with(young), &["!too_young"]);
     check(
         &with(|s| {
             s.gateway.process.as_mut().unwrap().started_at = ago(100);

@@ -49,6 +49,21 @@ fn one_task_is_found_in_all_four_places_and_a_finished_one_in_none() {
 }
 
 #[test]
+fn a_stopped_gateway_leaves_a_way_out_and_all_of_an_agent_is_what_is_old_enough() {
+    let capture = Capture::new("2026.4.15-b3-acp-after-sigkill");
+    let text = capture.run(&["tasks"]).stdout;
+    assert!(text.contains("tasks purge ") && text.ends_with(" --dry-run\n"), "{text}");
+    let all = |now: &str| {
+        let arguments = ["tasks", "purge", "--all", "--agent", "claude", "--dry-run"];
+        let mut command = capture.command(&arguments);
+        command.env("CLAWARDEN_NOW", now);
+        Ran::of(command).stdout
+    };
+    assert!(all("2026-11-20T08:35:00Z").contains(TASK));
+    assert_eq!(all("2026-11-20T07:40:00Z"), "there is nothing to purge\n");
+}
+
+#[test]
 fn a_live_session_is_left_alone_however_late_although_its_recorded_process_is_dead() {
     let capture = Capture::new("2026.4.15-b2-acp-hung-live");
     for now in [None, Some("2026-11-20T10:00:00Z")] {
