@@ -90,6 +90,21 @@ impl Hung {
         let had_lock = home.has_locks();
         row["status"] != "running" || is_other || (had_lock && !home.holds_lock(&row))
     }
+
+    /// The conversation is as it was, the next message is answered, and then it is again.
+    #[track_caller]
+    pub(crate) fn assert_answers(&self, home: &Home, gateway: &Gateway) {
+        self.before.assert_kept(home, gateway);
+        if let Some(job) = &self.job {
+            job.assert_runs_again(gateway);
+            return;
+        }
+        gateway.turn(&self.key);
+        until("the row has ended", seconds(30), || {
+            (gateway.row(&self.key)["status"] == "done").then_some(())
+        });
+        self.before.assert_kept(home, gateway);
+    }
 }
 
 impl Job {

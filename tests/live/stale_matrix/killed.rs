@@ -1,0 +1,187 @@
+//! Runs that were cut off by the death of their gateway.
+
+use crate::gateway::Gateway;
+use crate::home::Home;
+use crate::hung::{By, Hung, Job};
+use crate::lane::Lane;
+use crate::matrix::Row;
+use crate::report::Report;
+use crate::rpc_matrix::versions::Facts;
+use crate::watchdog::Watchdog;
+
+/// A run of which the gateway was killed.
+pub(super) struct Killed {
+    by: By,
+    run: Run,
+    /// Its row and transcript as the restarted gateway found them, if its version has such files.
+    found: Option<Lane>,
+}
+
+enum Run {
+    Listed(Hung),
+    /// Its version lists the run of a schedule when it is over (2026.5.7 to 2026.7.1).
+    Unlisted(Job),
+}
+
+#[track_caller]
+pub(super) fn begin(home: &Home, gateway: &Gateway, facts: &Facts) -> Vec<Killed> {
+    let ways = [(By::Chat, "a-chat"), (By::Agent, "an-agent"), (By::Cron, "a-schedule")];
+    let begin = |(by, name)| {
+        let run = if by == By::Cron && !facts.lists_schedules() {
+            home.provider.set_mode("drip");
+            let open = home.provider.open_requests();
+            let job = Job::run(gateway, name);
+            home.provider.wait_for_open(open + 1);
+            Run::Unlisted(job)
+        } else {
+            Run::Listed(Hung::begin(home, gateway, by, name))
+        };
+        Killed { by, run, found: None }
+    };
+    ways.into_iter().map(begin).collect()
+}
+
+/// Whatever was done, was done to one of these, once, and was to settle it; on 2026.9.6, where rows are
+/// not ours to write, it was nothing.
+#[track_caller]
+pub(super) fn assert_nothing_else(killed: &[Killed], passes: &[Report]) {
+    let mut acts: Vec<_> = passes.iter().flat_map(Report::acts).collect();
+    acts.retain(|act| !is_lock(act));
+    let mut settled: Vec<_> = passes.iter().flat_map(|pass| pass.done("stale_lane")).collect();
+    acts.sort_unstable();
+    settled.sort_unstable();
+    assert_eq!(acts, settled);
+    let count = settled.len();
+    settled.dedup();
+    assert_eq!(count, settled.len(), "each once: {acts:?}");
+    // A run of a schedule also has a row of its own, below that of the schedule.
+    let is_ours = |key: &&str| killed.iter().any(|lane| key.starts_with(lane.key()));
+    assert!(settled.iter().all(is_ours), "{settled:?}");
+}
+
+/// A lock of the dead gateway is removed when nobody needs it any more.
+fn is_lock(subject: &str) -> bool {
+    subject.ends_with(".jsonl.lock")
+}
+
+impl Killed {
+    fn key(&self) -> &str {
+        match &self.run {
+            Run::Listed(hung) => &hung.key,
+            Run::Unlisted(job) => &job.key,
+        }
+    }
+
+    /// Notes what the restarted gateway found.
+    #[track_caller]
+    pub(super) fn read(&mut self, home: &Home, gateway: &Gateway) {
+        let is_in_file = home.has_locks() && self.is_running(gateway);
+        self.found = is_in_file.then(|| Lane::read(home, self.key()));
+    }
+
+    pub(super) fn is_running(&self, gateway: &Gateway) -> bool {
+        gateway.row(self.key())["status"] == "running"
+    }
+
+    pub(super) fn is_settled(&self, passes: &[Report]) -> bool {
+        passes.iter().any(|pass| pass.done("stale_lane").contains(&self.key()))
+    }
+
+    /// What became of the run is well, and nothing of it was lost; returns what was seen.
+    #[track_caller]
+    pub(super) fn check(
+        &self,
+        home: &Home,
+        gateway: &Gateway,
+        watchdog: &Watchdog<'_>,
+        passes: &[Report],
+    ) -> Row {
+        let row = gateway.row(self.key());
+        let status = row["status"].as_str().unwrap_or("without status").to_owned();
+        let (verdict, repair) = if self.is_settled(passes) {
+            self.assert_settled(home, gateway, watchdog, passes)
+        } else {
+            self.left_alone(&status, passes)
+        };
+        let next = match &self.run {
+            Run::Listed(hung) => {
+                hung.assert_answers(home, gateway);
+                if hung.job.is_some() {
+                    "the next run ends well"
+                } else {
+                    "the next message is answered"
+                }
+            }
+            Run::Unlisted(job) => {
+                assert!(!job.is_running(gateway), "nobody takes it for running");
+                job.assert_runs_again(gateway);
+                "the next run ends well"
+            }
+        };
+        Row {
+            fault: match self.by {
+                By::Chat => "gateway killed in a run of a chat",
+                By::Agent => "gateway killed in a run of `openclaw agent`",
+                By::Cron => "gateway killed in a run of a schedule",
+            },
+            verdict,
+            repair,
+            afterwards: format!("row `{status}`; {next}"),
+            lost: "nothing",
+        }
+    }
+
+    /// The gateway sees the end of the run, and that can be taken back.
+    #[track_caller]
+    fn assert_settled(
+        &self,
+        home: &Home,
+        gateway: &Gateway,
+        watchdog: &Watchdog<'_>,
+        passes: &[Report],
+    ) -> (String, String) {
+        let key = self.key();
+        let found = self.found.as_ref().expect("a settled row is one of a file");
+        found.assert_running();
+        found.assert_settled(home, gateway);
+        let done = passes.iter().find(|pass| pass.done("stale_lane").contains(&key));
+        let done = done.expect("the pass that settled it");
+        let code = done.code("stale_lane", key).expect("a reason");
+        let repair = if self.by == By::Agent {
+            watchdog.undo(&done.action_id("stale_lane", key));
+            found.assert_unchanged(home);
+            assert!(self.is_running(gateway), "the gateway shows the old row again");
+            "settle; `undo` took it back"
+        } else {
+            "settle"
+        };
+        (format!("`stale_lane`: `{code}`"), repair.to_owned())
+    }
+
+    /// The gateway has seen to it; or it has not, and the row is left as it is.
+    fn left_alone(&self, status: &str, passes: &[Report]) -> (String, String) {
+        let codes: Vec<_> = passes.iter().map(|pass| pass.code("stale_lane", self.key())).collect();
+        eprintln!("  {}: {status}, {:?}", self.key(), run_lengths(&codes));
+        let last = codes.last().copied().flatten();
+        match last {
+            Some(code) if status == "running" => {
+                (format!("`stale_lane`: held, `{code}`"), "none; reported".to_owned())
+            }
+            _ => (
+                "`stale_lane`: held, while the gateway was at it".to_owned(),
+                "left to the gateway, which ends it".to_owned(),
+            ),
+        }
+    }
+}
+
+fn run_lengths<'c>(codes: &[Option<&'c str>]) -> Vec<(Option<&'c str>, usize)> {
+    let mut runs: Vec<(Option<&str>, usize)> = Vec::new();
+    for code in codes {
+        match runs.last_mut() {
+            Some((last, count)) if last == code => *count += 1,
+            _ => runs.push((*code, 1)),
+        }
+    }
+    runs
+}
