@@ -29,6 +29,14 @@ impl Conversation {
         Self { key: key.to_owned(), session, messages, transcript }
     }
 
+    /// Whether the agent has said something since.
+    #[track_caller]
+    pub(crate) fn is_answered(&self, home: &Home, gateway: &Gateway) -> bool {
+        let now = Self::read(home, gateway, &self.key);
+        let later = now.messages.get(self.messages.len()..).unwrap_or_default();
+        now.session == self.session && later.iter().any(|said| said.starts_with("\"assistant\" "))
+    }
+
     /// It is still the same conversation: everything that was there is there, in its order, and what
     /// has come since stands behind it.
     #[track_caller]

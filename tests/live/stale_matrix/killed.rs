@@ -72,6 +72,13 @@ impl Killed {
         }
     }
 
+    fn job(&self) -> Option<&Job> {
+        match &self.run {
+            Run::Listed(hung) => hung.job.as_ref(),
+            Run::Unlisted(job) => Some(job),
+        }
+    }
+
     /// Notes what the restarted gateway found.
     #[track_caller]
     pub(super) fn read(&mut self, home: &Home, gateway: &Gateway) {
@@ -101,23 +108,19 @@ impl Killed {
         let (verdict, repair) = if self.is_settled(passes) {
             self.assert_settled(home, gateway, watchdog, passes)
         } else {
-            self.left_alone(&status, passes)
+            self.left_alone(home, gateway, &status, passes)
         };
-        let next = match &self.run {
-            Run::Listed(hung) => {
-                hung.assert_answers(home, gateway);
-                if hung.job.is_some() {
-                    "the next run ends well"
-                } else {
-                    "the next message is answered"
-                }
+        let ended = match self.job() {
+            Some(job) => {
+                assert!(!job.is_running(gateway), "nobody takes the job for running");
+                format!("its job `{}`; the next run ends well", job.ended(gateway))
             }
-            Run::Unlisted(job) => {
-                assert!(!job.is_running(gateway), "nobody takes it for running");
-                job.assert_runs_again(gateway);
-                "the next run ends well"
-            }
+            None => "the next message is answered".to_owned(),
         };
+        match &self.run {
+            Run::Listed(hung) => hung.assert_answers(home, gateway),
+            Run::Unlisted(job) => job.assert_runs_again(gateway),
+        }
         Row {
             fault: match self.by {
                 By::Chat => "gateway killed in a run of a chat",
@@ -126,7 +129,7 @@ impl Killed {
             },
             verdict,
             repair,
-            afterwards: format!("row `{status}`; {next}"),
+            afterwards: format!("row `{status}`; {ended}"),
             lost: "nothing",
         }
     }
@@ -158,24 +161,31 @@ impl Killed {
         (format!("`stale_lane`: `{code}`"), repair.to_owned())
     }
 
-    /// The gateway has seen to it; or it has not, and the row is left as it is.
-    fn left_alone(&self, status: &str, passes: &[Report]) -> (String, String) {
+    /// The gateway has resumed or ended it, and was left to it; or it has not, and the row is left.
+    #[track_caller]
+    fn left_alone(
+        &self,
+        home: &Home,
+        gateway: &Gateway,
+        status: &str,
+        passes: &[Report],
+    ) -> (String, String) {
         let codes: Vec<_> = passes.iter().map(|pass| pass.code("stale_lane", self.key())).collect();
-        eprintln!("  {}: {status}, {:?}", self.key(), run_lengths(&codes));
-        let last = codes.last().copied().flatten();
-        match last {
-            Some(code) if status == "running" => {
-                (format!("`stale_lane`: held, `{code}`"), "none; reported".to_owned())
-            }
-            _ => (
-                "`stale_lane`: held, while the gateway was at it".to_owned(),
-                "left to the gateway, which ends it".to_owned(),
-            ),
+        eprintln!("  {}: {status}, {:?}", self.key(), lengths(&codes));
+        if status == "running" {
+            let code = codes.last().copied().flatten().expect("a word about what is left");
+            return (format!("`stale_lane`: held, `{code}`"), "none; reported".to_owned());
         }
+        let how = match &self.run {
+            Run::Listed(hung) if hung.before.is_answered(home, gateway) => "resumes it",
+            _ => "ends it",
+        };
+        ("none: never taken for dead".to_owned(), format!("left to the gateway, which {how}"))
     }
 }
 
-fn run_lengths<'c>(codes: &[Option<&'c str>]) -> Vec<(Option<&'c str>, usize)> {
+/// How many passes in a row said the same.
+fn lengths<'c>(codes: &[Option<&'c str>]) -> Vec<(Option<&'c str>, usize)> {
     let mut runs: Vec<(Option<&str>, usize)> = Vec::new();
     for code in codes {
         match runs.last_mut() {
