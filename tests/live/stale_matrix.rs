@@ -21,7 +21,7 @@ use crate::report::Report;
 use crate::rpc_matrix::versions::Facts;
 use crate::wait::{seconds, until};
 use crate::watchdog::{Daemon, Watchdog};
-use killed::Killed;
+use killed::{Killed, Transcripts};
 
 /// Every repair that loses nothing, as soon as it is allowed.
 const CONFIG: &str = "\
@@ -38,7 +38,7 @@ policies:
   leaked_process: { mode: enforce, after: 1s }
 ";
 
-const LOAD_SECONDS: u64 = 75;
+const LOAD_SECONDS: u64 = 60;
 
 #[test]
 fn settles_only_what_is_dead() {
@@ -78,6 +78,7 @@ fn check(lab: Lab) {
     let daemon = watchdog.daemon();
     daemon.wait_for_passes(1);
     gateway.kill();
+    let transcripts = Transcripts::read(&home);
     // Long enough for a resumed run to be looked at.
     home.provider.set_mode("delay:15");
     daemon.wait_for_passes(2);
@@ -87,8 +88,10 @@ fn check(lab: Lab) {
     home.provider.set_mode("ok");
     let passes = daemon.stop();
 
-    killed::assert_nothing_else(&killed, &passes);
+    killed::assert_nothing_else(&home, &killed, &passes);
+    transcripts.assert_kept();
     for lane in &killed {
+        lane.assert_seen_to(&home, &passes);
         matrix.add(lane.check(&home, &gateway, &watchdog, &passes));
     }
     watchdog.pass().assert_idle();

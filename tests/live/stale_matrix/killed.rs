@@ -1,5 +1,8 @@
 //! Runs that were cut off by the death of their gateway.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use crate::gateway::Gateway;
 use crate::home::Home;
 use crate::hung::{By, Hung, Job};
@@ -18,7 +21,7 @@ pub(super) struct Killed {
 }
 
 enum Run {
-    Listed(Hung),
+    Listed(Box<Hung>),
     /// Its version lists the run of a schedule when it is over (2026.5.7 to 2026.7.1).
     Unlisted(Job),
 }
@@ -34,17 +37,45 @@ pub(super) fn begin(home: &Home, gateway: &Gateway, facts: &Facts) -> Vec<Killed
             home.provider.wait_for_open(open + 1);
             Run::Unlisted(job)
         } else {
-            Run::Listed(Hung::begin(home, gateway, by, name))
+            Run::Listed(Box::new(Hung::begin(home, gateway, by, name)))
         };
         Killed { by, run, found: None }
     };
     ways.into_iter().map(begin).collect()
 }
 
-/// Whatever was done, was done to one of these, once, and was to settle it; on 2026.9.6, where rows are
-/// not ours to write, it was nothing.
+/// What every transcript of the main agent had when the gateway was killed, of listed runs or not.
+pub(super) struct Transcripts(Vec<(PathBuf, Vec<u8>)>);
+
+impl Transcripts {
+    pub(super) fn read(home: &Home) -> Self {
+        let files = fs::read_dir(home.sessions()).into_iter().flatten();
+        let files = files.map(|file| file.unwrap().path()).filter(|file| is_transcript(file));
+        Self(files.map(|file| (file.clone(), fs::read(file).unwrap())).collect())
+    }
+
+    /// All of it is still there, and what came since stands behind it.
+    #[track_caller]
+    pub(super) fn assert_kept(&self) {
+        for (file, before) in &self.0 {
+            let now = fs::read(file).unwrap_or_default();
+            assert!(now.starts_with(before), "{}: not as it was", file.display());
+        }
+    }
+}
+
+fn is_transcript(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".jsonl") && !name.ends_with(".trajectory.jsonl")
+}
+
+/// Whatever was done, was done to one of these, once, and was to settle it; where rows are not ours to
+/// write (2026.9.6), nothing was.
 #[track_caller]
-pub(super) fn assert_nothing_else(killed: &[Killed], passes: &[Report]) {
+pub(super) fn assert_nothing_else(home: &Home, killed: &[Killed], passes: &[Report]) {
+    if !home.has_locks() {
+        passes.iter().for_each(Report::assert_idle);
+    }
     let mut acts: Vec<_> = passes.iter().flat_map(Report::acts).collect();
     acts.retain(|act| !is_lock(act));
     let mut settled: Vec<_> = passes.iter().flat_map(|pass| pass.done("stale_lane")).collect();
@@ -92,6 +123,13 @@ impl Killed {
 
     pub(super) fn is_settled(&self, passes: &[Report]) -> bool {
         passes.iter().any(|pass| pass.done("stale_lane").contains(&self.key()))
+    }
+
+    /// 2026.3.24 and 2026.4.15 end no such row.
+    #[track_caller]
+    pub(super) fn assert_seen_to(&self, home: &Home, passes: &[Report]) {
+        let is_forgotten = ["2026.3.24", "2026.4.15"].contains(&home.lab.version);
+        assert!(!is_forgotten || self.is_settled(passes), "{}", self.key());
     }
 
     /// What became of the run is well, and nothing of it was lost; returns what was seen.
@@ -170,8 +208,10 @@ impl Killed {
         status: &str,
         passes: &[Report],
     ) -> (String, String) {
-        let codes: Vec<_> = passes.iter().map(|pass| pass.code("stale_lane", self.key())).collect();
+        let said: Vec<_> = passes.iter().map(|pass| pass.of("stale_lane", self.key())).collect();
+        let codes: Vec<_> = said.iter().map(|said| said.map(|said| &*said.reason.code)).collect();
         eprintln!("  {}: {status}, {:?}", self.key(), lengths(&codes));
+        assert!(said.iter().flatten().all(|said| said.decision == "hold"), "{said:#?}");
         if status == "running" {
             let code = codes.last().copied().flatten().expect("a word about what is left");
             return (format!("`stale_lane`: held, `{code}`"), "none; reported".to_owned());
