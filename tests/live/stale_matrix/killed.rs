@@ -151,7 +151,9 @@ impl Killed {
         let ended = match self.job() {
             Some(job) => {
                 assert!(!job.is_running(gateway), "nobody takes the job for running");
-                format!("its job `{}`; the next run ends well", job.ended(gateway))
+                let ended = job.ended(gateway);
+                let ended = if ended.is_empty() { "without status".to_owned() } else { ended };
+                format!("job `{ended}`; the next run ends well")
             }
             None => "the next message is answered".to_owned(),
         };
