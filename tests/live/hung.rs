@@ -94,7 +94,18 @@ impl Hung {
     /// The conversation is as it was, the next message is answered, and then it is again.
     #[track_caller]
     pub(crate) fn assert_answers(&self, home: &Home, gateway: &Gateway) {
-        self.before.assert_kept(home, gateway);
+        self.assert_answers_and(gateway, || self.before.assert_kept(home, gateway));
+    }
+
+    /// The same after another gateway has resumed or ended the run.
+    #[track_caller]
+    pub(crate) fn assert_answers_resumed(&self, home: &Home, gateway: &Gateway) {
+        self.assert_answers_and(gateway, || self.before.assert_resumable(home, gateway));
+    }
+
+    #[track_caller]
+    fn assert_answers_and(&self, gateway: &Gateway, assert_kept: impl Fn()) {
+        assert_kept();
         if let Some(job) = &self.job {
             job.assert_runs_again(gateway);
             return;
@@ -103,7 +114,7 @@ impl Hung {
         until("the row has ended", seconds(30), || {
             (gateway.row(&self.key)["status"] == "done").then_some(())
         });
-        self.before.assert_kept(home, gateway);
+        assert_kept();
     }
 }
 

@@ -158,7 +158,8 @@ impl Killed {
             None => "the next message is answered".to_owned(),
         };
         match &self.run {
-            Run::Listed(hung) => hung.assert_answers(home, gateway),
+            Run::Listed(hung) if self.is_settled(passes) => hung.assert_answers(home, gateway),
+            Run::Listed(hung) => hung.assert_answers_resumed(home, gateway),
             Run::Unlisted(job) => job.assert_runs_again(gateway),
         }
         Row {
