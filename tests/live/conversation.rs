@@ -44,19 +44,21 @@ impl Conversation {
         self.assert_still(home, gateway, |now, before| now == before);
     }
 
-    /// The same, but for a last message without an answer: from 2026.5.7 on a gateway that resumes such
-    /// a run puts its text into the message with which it does so.
+    /// The same, but for a last message without an answer: a gateway that resumes such a run says a
+    /// message of its own there. The transcript has it in any case; returns whether the gateway still
+    /// tells it, in its place or within its own (2026.5.7 to 2026.6.11).
     #[track_caller]
-    pub(crate) fn assert_resumable(&self, home: &Home, gateway: &Gateway) {
+    pub(crate) fn assert_resumable(&self, home: &Home, gateway: &Gateway) -> bool {
+        let is_users = |said: &&Message| said.role == "user";
+        let asked = self.messages.last().filter(is_users);
+        let earlier = self.messages.len() - usize::from(asked.is_some());
         self.assert_still(home, gateway, |now, before| {
-            let Some((last, others)) = before.split_last() else { return now == before };
-            let (Some(said), Some(earlier)) = (now.last(), now.get(..others.len())) else {
-                return false;
-            };
-            let is_users = |said: &Message| said.role == "user";
-            let is_inside = is_users(last) && is_users(said) && said.text.contains(&last.text);
-            earlier == others && (said == last || is_inside)
+            now.len() == before.len()
+                && now.get(..earlier) == before.get(..earlier)
+                && now.last().filter(is_users).is_some() == asked.is_some()
         });
+        let now = Self::read(home, gateway, &self.key);
+        asked.is_none_or(|asked| now.messages.iter().any(|said| said.text.contains(&asked.text)))
     }
 
     #[track_caller]

@@ -97,10 +97,15 @@ impl Hung {
         self.assert_answers_and(gateway, || self.before.assert_kept(home, gateway));
     }
 
-    /// The same after another gateway has resumed or ended the run.
+    /// The same after another gateway has resumed or ended the run; returns whether it still tells
+    /// the message that was not answered.
     #[track_caller]
-    pub(crate) fn assert_answers_resumed(&self, home: &Home, gateway: &Gateway) {
-        self.assert_answers_and(gateway, || self.before.assert_resumable(home, gateway));
+    pub(crate) fn assert_answers_resumed(&self, home: &Home, gateway: &Gateway) -> bool {
+        let is_told = self.before.assert_resumable(home, gateway);
+        self.assert_answers_and(gateway, || {
+            self.before.assert_resumable(home, gateway);
+        });
+        is_told
     }
 
     #[track_caller]

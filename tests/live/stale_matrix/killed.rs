@@ -26,6 +26,10 @@ enum Run {
     Unlisted(Job),
 }
 
+/// What a gateway does by itself, with nobody else at work.
+const LEFT_OUT: &str =
+    "by the gateway itself: it no more tells the unanswered message; its file has it";
+
 #[track_caller]
 pub(super) fn begin(home: &Home, gateway: &Gateway, facts: &Facts) -> Vec<Killed> {
     let ways = [(By::Chat, "a-chat"), (By::Agent, "an-agent"), (By::Cron, "a-schedule")];
@@ -157,11 +161,17 @@ impl Killed {
             }
             None => "the next message is answered".to_owned(),
         };
-        match &self.run {
-            Run::Listed(hung) if self.is_settled(passes) => hung.assert_answers(home, gateway),
+        let is_told = match &self.run {
+            Run::Listed(hung) if self.is_settled(passes) => {
+                hung.assert_answers(home, gateway);
+                true
+            }
             Run::Listed(hung) => hung.assert_answers_resumed(home, gateway),
-            Run::Unlisted(job) => job.assert_runs_again(gateway),
-        }
+            Run::Unlisted(job) => {
+                job.assert_runs_again(gateway);
+                true
+            }
+        };
         Row {
             fault: match self.by {
                 By::Chat => "gateway killed in a run of a chat",
@@ -171,7 +181,7 @@ impl Killed {
             verdict,
             repair,
             afterwards: format!("row `{status}`; {ended}"),
-            lost: "nothing",
+            lost: if is_told { "nothing" } else { LEFT_OUT },
         }
     }
 
