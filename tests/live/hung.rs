@@ -90,6 +90,37 @@ impl Hung {
         let had_lock = home.has_locks();
         row["status"] != "running" || is_other || (had_lock && !home.holds_lock(&row))
     }
+
+    /// The conversation is as it was, the next message is answered, and then it is again.
+    #[track_caller]
+    pub(crate) fn assert_answers(&self, home: &Home, gateway: &Gateway) {
+        self.assert_answers_and(gateway, || self.before.assert_kept(home, gateway));
+    }
+
+    /// The same after another gateway has resumed or ended the run; returns whether it still tells
+    /// the message that was not answered.
+    #[track_caller]
+    pub(crate) fn assert_answers_resumed(&self, home: &Home, gateway: &Gateway) -> bool {
+        let is_told = self.before.assert_resumable(home, gateway);
+        self.assert_answers_and(gateway, || {
+            self.before.assert_resumable(home, gateway);
+        });
+        is_told
+    }
+
+    #[track_caller]
+    fn assert_answers_and(&self, gateway: &Gateway, assert_kept: impl Fn()) {
+        assert_kept();
+        if let Some(job) = &self.job {
+            job.assert_runs_again(gateway);
+            return;
+        }
+        gateway.turn(&self.key);
+        until("the row has ended", seconds(30), || {
+            (gateway.row(&self.key)["status"] == "done").then_some(())
+        });
+        assert_kept();
+    }
 }
 
 impl Job {

@@ -48,6 +48,7 @@ mod queued_merge;
 mod resume_gap;
 mod rpc_matrix;
 mod sigkill_resumed;
+mod stale_matrix;
 mod stale_sigkill;
 mod stale_sigterm;
 mod tombstone;

@@ -1,4 +1,4 @@
-//! The table of faults and versions, as one run has seen it.
+//! A table of faults and versions, as one run has seen it.
 //!
 //! Every row is written where `lab/matrix` finds it, which puts the whole into the README and says
 //! with `--check` whether it still holds.
@@ -22,13 +22,20 @@ pub(crate) struct Row {
 
 /// The rows of one version.
 pub(crate) struct Matrix {
+    table: &'static str,
     version: &'static str,
     rows: Vec<Row>,
 }
 
 impl Matrix {
+    /// Of what hangs on a live gateway.
     pub(crate) fn of(version: &'static str) -> Self {
-        Self { version, rows: Vec::new() }
+        Self::in_table("matrix", version)
+    }
+
+    /// Of the table that `lab/matrix` knows by this name.
+    pub(crate) fn in_table(table: &'static str, version: &'static str) -> Self {
+        Self { table, version, rows: Vec::new() }
     }
 
     /// Adds a row, and says it.
@@ -39,7 +46,7 @@ impl Matrix {
 
     /// Keeps all rows for `lab/matrix`.
     pub(crate) fn keep(&self) {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("matrix");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(self.table);
         fs::create_dir_all(&folder).unwrap();
         let lines: Vec<_> = self.rows.iter().map(|row| self.line(row)).collect();
         fs::write(folder.join(self.version), lines.join("\n") + "\n").unwrap();

@@ -17,7 +17,7 @@ mod restart_between;
 mod silent_tool;
 mod starved;
 mod unproven;
-mod versions;
+pub(crate) mod versions;
 
 use std::thread;
 use std::time::Duration;

@@ -208,21 +208,6 @@ impl Hung {
         let line = "clawarden stopped a run here that had made no progress for";
         assert!(history.to_string().contains(line), "{notes:?}: {history:#}");
     }
-
-    /// The conversation is as it was, the next message is answered, and then it is again.
-    #[track_caller]
-    pub(super) fn assert_answers(&self, home: &Home, gateway: &Gateway) {
-        self.before.assert_kept(home, gateway);
-        if let Some(job) = &self.job {
-            job.assert_runs_again(gateway);
-            return;
-        }
-        gateway.turn(&self.key);
-        until("the row has ended", seconds(30), || {
-            (gateway.row(&self.key)["status"] == "done").then_some(())
-        });
-        self.before.assert_kept(home, gateway);
-    }
 }
 
 fn table_row(by: By, freed: Cure, code: &str, status: Option<&str>) -> Row {

@@ -24,8 +24,8 @@ pub(super) enum Cure {
 
 /// The facts of one version.
 #[derive(Debug)]
-pub(super) struct Facts {
-    pub(super) version: &'static str,
+pub(crate) struct Facts {
+    pub(crate) version: &'static str,
     /// How long a run must have been silent before its gateway has had its turn.
     pub(super) own_deadline: Duration,
     chat: Cure,
@@ -43,7 +43,7 @@ pub(super) struct Facts {
 
 impl Facts {
     #[track_caller]
-    pub(super) fn of(version: &str) -> &'static Self {
+    pub(crate) fn of(version: &str) -> &'static Self {
         let facts = ALL.iter().find(|facts| facts.version == version);
         facts.unwrap_or_else(|| panic!("{version}: nothing is known of it"))
     }
@@ -60,6 +60,11 @@ impl Facts {
     /// Whether its gateway ends whatever hangs, before anybody else may.
     pub(super) fn frees_itself(&self) -> bool {
         [self.chat, self.agent] == [Cure::Gateway; 2]
+    }
+
+    /// Whether it lists the run of a schedule while it goes on.
+    pub(crate) fn lists_schedules(&self) -> bool {
+        self.cron != Cure::Unlisted
     }
 
     /// Whether the row of a refused run may stay `running`, although nothing runs.
